@@ -1,0 +1,190 @@
+"""Settings: read once from the environment and `.env`, validated once, with one clear line for what is wrong.
+
+Every variable is documented in `.env.example`; the environment wins over `.env`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from dotenv import dotenv_values
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
+
+WatchMode = Literal["auto", "events", "polling"]
+LogFormat = Literal["text", "json"]
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """A setting cannot be used. The message is one line: which, what it holds, what it should hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One factory. Durations are seconds; paths are absolute."""
+
+    data: Path
+    inbox: Path
+    storage: Path
+    db_data: Path
+    database_url: str | None  # SQLAlchemy URL naming its driver; None: the embedded PostgreSQL
+    stability_delay: float
+    min_file_age: float
+    scan_interval: float
+    watch_mode: WatchMode
+    heartbeat_interval: float
+    workers: int
+    batch_size: int
+    metadata_time_limit: float
+    retry_attempts: int
+    retry_first_delay: float
+    retry_max_delay: float
+    retention_days: int
+    zone: ZoneInfo
+    log_level: str
+    log_format: LogFormat
+
+    @property
+    def originals(self) -> Path:
+        """The vault: `Storage/Originals/YYYY/YYYY-MM-DD/`."""
+        return self.storage / "Originals"
+
+    @property
+    def state(self) -> Path:
+        """Beside the vault, on its disk: the journal, the vault's lock and notes of copies under way."""
+        return self.storage / ".factory"
+
+    @property
+    def run(self) -> Path:
+        """Files that matter only while services run: liveness files, the process runner's socket and logs."""
+        return self.data / ".run"
+
+
+def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
+    """Reads the settings.
+
+    Raises SettingsError for the first value that cannot be used.
+    """
+    env_file = PROJECT_ROOT / ".env" if env_file is None else env_file
+    from_file = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file.is_file() else {}
+    values = {**from_file, **{k: v for k, v in (os.environ if environ is None else environ).items() if v}}
+
+    data = _path(values, "FACTORY_DATA", PROJECT_ROOT / "Factory_Data")
+    return Settings(
+        data=data,
+        inbox=_path(values, "INBOX_PATH", data / "Photos_Inbox"),
+        storage=_path(values, "STORAGE_PATH", data / "Storage"),
+        db_data=_path(values, "FACTORY_DB_DATA", data / "factory-db-data"),
+        database_url=_database_url(values),
+        stability_delay=_number(values, "STABILITY_DELAY", 5.0, least=0.0),
+        min_file_age=_number(values, "MIN_FILE_AGE", 2.0, least=0.0),
+        scan_interval=_number(values, "SCAN_INTERVAL", 60.0, least=0.1),
+        watch_mode=_choice(values, "WATCH_MODE", "auto", ("auto", "events", "polling")),
+        heartbeat_interval=_number(values, "HEARTBEAT_INTERVAL", 60.0, least=0.1),
+        workers=_whole(values, "WORKERS", 0, least=0) or len(os.sched_getaffinity(0)),
+        batch_size=_whole(values, "BATCH_SIZE", 128, least=1),
+        metadata_time_limit=_number(values, "METADATA_TIME_LIMIT", 20.0, least=0.1),
+        retry_attempts=_whole(values, "RETRY_ATTEMPTS", 8, least=1),
+        retry_first_delay=_number(values, "RETRY_FIRST_DELAY", 30.0, least=0.0),
+        retry_max_delay=_number(values, "RETRY_MAX_DELAY", 21600.0, least=0.0),
+        retention_days=_whole(values, "RETENTION_DAYS", 60, least=1),
+        zone=_zone(values),
+        log_level=_choice(values, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), str.upper),
+        log_format=_choice(values, "LOG_FORMAT", "text", ("text", "json")),
+    )
+
+
+def _path(values: Mapping[str, str], name: str, default: Path) -> Path:
+    text = values.get(name)
+    if text is None:
+        return default
+    path = Path(text).expanduser()
+    if "\0" in text:
+        raise SettingsError(f"{name}: holds a NUL character; give a folder's path")
+    if path.exists() and not path.is_dir():
+        raise SettingsError(f"{name}={text}: is a file; give a folder's path")
+    return path.absolute()
+
+
+def _number(values: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+    return _parsed(values, name, default, float, least, "a number")
+
+
+def _whole(values: Mapping[str, str], name: str, default: int, *, least: int) -> int:
+    return _parsed(values, name, default, int, least, "a whole number")
+
+
+Numeric = TypeVar("Numeric", int, float)
+
+
+def _parsed(
+    values: Mapping[str, str], name: str, default: Numeric, parse: Callable[[str], Numeric], least: Numeric, noun: str
+) -> Numeric:
+    text = values.get(name)
+    if text is None:
+        return default
+    try:
+        number = parse(text)
+    except ValueError:
+        number = None
+    if number is None or not least <= number < 1e9:  # NaN fails the comparison too
+        raise SettingsError(f"{name}={text}: should be {noun}, {least:g} or more")
+    return number
+
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def _choice(
+    values: Mapping[str, str],
+    name: str,
+    default: Choice,
+    choices: tuple[Choice, ...],
+    fold: Callable[[str], str] = str.lower,
+) -> Choice:
+    text = values.get(name, default)
+    for choice in choices:
+        if fold(text) == choice:
+            return choice
+    raise SettingsError(f"{name}={text}: should be one of {', '.join(choices)}")
+
+
+def _zone(values: Mapping[str, str]) -> ZoneInfo:
+    name = values.get("TZ", "").removeprefix(":")
+    if not name:
+        from tzlocal import get_localzone  # only needed where nobody says
+
+        return get_localzone()
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        pass
+    except KeyError:
+        pass
+    raise SettingsError(f"TZ={name}: no such time zone; use a name like Europe/Berlin")
+
+
+def _database_url(values: Mapping[str, str]) -> str | None:
+    url = values.get("DATABASE_URL")
+    if url is not None:
+        scheme, separator, rest = url.partition("://")
+        if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
+            # The value may hold a password: it is not repeated.
+            raise SettingsError("DATABASE_URL: should begin with postgresql:// (only PostgreSQL can be the ledger)")
+        return f"postgresql+psycopg2://{rest}"  # SQLAlchemy 2.1 reads a bare postgresql:// as psycopg 3
+    host = values.get("DB_HOST")
+    if host is None:
+        return None
+    port = _whole(values, "DB_PORT", 5432, least=1)
+    user = quote(values.get("DB_USERNAME", "photo_factory"), safe="")
+    password = quote(values.get("DB_PASSWORD", ""), safe="")
+    name = quote(values.get("DB_DATABASE_NAME", "photo_factory"), safe="")
+    login = f"{user}:{password}" if password else user
+    return f"postgresql+psycopg2://{login}@{host}:{port}/{name}"
