@@ -1,4 +1,4 @@
-"""The ledger's tables. `docs/DATABASE_SCHEMA.md` is the canonical description, Alembic the only thing that changes them.
+"""The ledger's tables. `docs/DATABASE_SCHEMA.md` describes them, and Alembic alone changes them.
 
 Paths and names are ledger text (see `ledger_text.py`): what is not UTF-8 on disk is stored escaped.
 """
@@ -136,7 +136,7 @@ class IngestEvent(Base):
 
 
 class InboxFile(Base):
-    """A file that stays in the inbox, and why: it failed and is tried again, is a dead letter, or is not media."""
+    """A file that stays in the inbox, and why: it will be tried again, is a dead letter, or is not media."""
 
     __tablename__ = "inbox_files"
 

@@ -125,7 +125,12 @@ Numeric = TypeVar("Numeric", int, float)
 
 
 def _parsed(
-    values: Mapping[str, str], name: str, default: Numeric, parse: Callable[[str], Numeric], least: Numeric, noun: str
+    values: Mapping[str, str],
+    name: str,
+    default: Numeric,
+    parse: Callable[[str], Numeric],
+    least: Numeric,
+    noun: str,
 ) -> Numeric:
     text = values.get(name)
     if text is None:
@@ -177,7 +182,9 @@ def _database_url(values: Mapping[str, str]) -> str | None:
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
             # The value may hold a password: it is not repeated.
-            raise SettingsError("DATABASE_URL: should begin with postgresql:// (only PostgreSQL can be the ledger)")
+            raise SettingsError(
+                "DATABASE_URL: should begin with postgresql:// (only PostgreSQL can be the ledger)"
+            )
         return f"postgresql+psycopg2://{rest}"  # SQLAlchemy 2.1 reads a bare postgresql:// as psycopg 3
     host = values.get("DB_HOST")
     if host is None:

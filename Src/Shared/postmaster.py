@@ -1,0 +1,110 @@
+"""A PostgreSQL server as seen from outside: its pid file, its process, its socket, its answers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+
+from Src.Shared.pg_connection import NoAnswer, limited
+
+DATABASE = ROLE = "photo_factory"
+PORT = 5432  # only names the socket
+PROBE_LIMIT = 5.0
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL does not run. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    pid: int
+    socket_folder: Path | None
+
+
+def read_postmaster(cluster: Path) -> Postmaster | None:
+    """What `postmaster.pid` says. A file that is being written is like none, and read again."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text(errors="surrogateescape").split("\n")
+        pid = int(lines[0])
+    except (OSError, ValueError):
+        return None
+    folder = lines[4].strip() if len(lines) > 5 else ""
+    return Postmaster(abs(pid), Path(folder) if folder else None)
+
+
+def is_alive(pid: int, cluster: Path) -> bool:
+    """Is that process a PostgreSQL server on this folder? A pid alone may be another process's by now."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE or "postgres" not in process.name():
+            return False
+        with suppress(psutil.AccessDenied):
+            return os.path.samefile(process.cwd(), cluster)
+        return str(cluster) in process.cmdline()
+    except psutil.AccessDenied:
+        return False  # of another user: not the owner of this folder
+    except (psutil.NoSuchProcess, OSError):
+        return False
+
+
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(PROBE_LIMIT)
+        try:
+            client.connect(os.fsencode(path))
+        except OSError:
+            return False
+    return True
+
+
+def probe(socket_folder: Path) -> str:
+    """Empty if the server answers, else what it says instead: starting up, shutting down, full.
+
+    Raises EmbeddedPostgresError if it says nothing at all.
+    """
+    try:
+        _connect(socket_folder, "postgres").close()
+    except NoAnswer as error:
+        raise EmbeddedPostgresError(f"PostgreSQL runs, but gives no answer in {PROBE_LIMIT:g} s") from error
+    except psycopg2.Error as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+def url_on(socket_folder: Path) -> str:
+    return f"postgresql+psycopg2://{ROLE}@/{DATABASE}?host={quote(str(socket_folder), safe='/')}&port={PORT}"
+
+
+def create_missing_database(socket_folder: Path) -> None:
+    try:
+        connection = _connect(socket_folder, "postgres")
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+                if cursor.fetchone() is None:
+                    cursor.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            connection.close()
+    except psycopg2.Error as error:
+        raise EmbeddedPostgresError(f"the database cannot be made: {' '.join(str(error).split())}") from error
+
+
+def _connect(socket_folder: Path, database: str) -> psycopg2.extensions.connection:
+    connection: psycopg2.extensions.connection = psycopg2.connect(
+        host=str(socket_folder),
+        port=PORT,
+        user=ROLE,
+        dbname=database,
+        connection_factory=limited(PROBE_LIMIT, 60.0),
+    )
+    return connection

@@ -1,0 +1,78 @@
+"""Fixtures for every service: one PostgreSQL server for the run, a fresh factory and ledger for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from Src.Shared.database import Database
+from Src.Shared.embedded_postgres import EmbeddedPostgres
+from Src.Shared.migrations import migrate
+from Src.Shared.settings import Settings, load_settings
+
+_TEMPLATE = "factory_template"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def ledger_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A running PostgreSQL with a migrated template database. It is shared: do not stop or kill it."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("db"))
+    _run_sql(
+        server.ensure_running(),
+        "ALTER SYSTEM SET fsync = off",  # nothing here has to outlive a power cut
+        "ALTER SYSTEM SET max_wal_size = '4GB'",
+        "SELECT pg_reload_conf()",
+        f"CREATE DATABASE {_TEMPLATE}",
+    )
+    engine = create_engine(_url_of(server, _TEMPLATE))
+    migrate(engine)
+    engine.dispose()
+    yield server
+    server.release()
+
+
+@pytest.fixture
+def factory_settings(tmp_path: Path, ledger_server: EmbeddedPostgres) -> Iterator[Settings]:
+    """A fresh factory below `tmp_path` with a ledger of its own, empty and migrated, and short delays."""
+    name = f"factory_{next(_numbers)}"
+    _run_sql(ledger_server.ensure_running(), f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    factory = tmp_path / "factory"
+    yield load_settings(
+        {
+            "FACTORY_DATA": str(factory),
+            "DATABASE_URL": _url_of(ledger_server, name),
+            "STABILITY_DELAY": "0.2",
+            "MIN_FILE_AGE": "0.1",
+            "SCAN_INTERVAL": "1",
+            "HEARTBEAT_INTERVAL": "1",
+            "TZ": "Europe/Berlin",
+        },
+        env_file=tmp_path / "no.env",
+    )
+    _run_sql(ledger_server.ensure_running(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(factory_settings: Settings) -> Iterator[Database]:
+    """The way to the fresh ledger of `factory_settings`."""
+    database = Database(factory_settings)
+    yield database
+    database.close()
+
+
+def _url_of(server: EmbeddedPostgres, name: str) -> str:
+    return make_url(server.ensure_running()).set(database=name).render_as_string(hide_password=False)
+
+
+def _run_sql(url: str, *statements: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
