@@ -11,6 +11,7 @@ use a reader from one long-lived thread, or at least start it from there.
 
 import json
 import logging
+import math
 import os
 import selectors
 import shutil
@@ -32,6 +33,9 @@ Tags = dict[str, str]
 
 # Bounds what one hanging file costs its neighbours: they are asked again, one by one.
 BATCH = 64
+
+# An ExifTool that does not start may take its time limit to show it: not with every batch again.
+START_AGAIN_AFTER = 60.0
 
 # Group 0 says where a tag stands, group 4 which of several is the one ExifTool itself prefers.
 OPTIONS = ["-n", "-j", "-G0:4", "-api", "largefilesupport=1"]
@@ -59,6 +63,11 @@ class ExifToolDied(Exception):
     """ExifTool's process ended in the middle of a request."""
 
 
+_NO_START = (
+    OSError, RuntimeError, subprocess.SubprocessError, ExifToolException, ExifToolSilent, ExifToolDied,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What ExifTool says about one file.
@@ -79,6 +88,7 @@ class ExifToolReader:
         """`time_limit`: seconds for one request, be it a batch or the single file of a second try."""
         self._time_limit = time_limit
         self._aliases: str | None = None
+        self._no_start_before = -math.inf
         self._process: _StayOpen | None = None
         # -config "": a ~/.ExifTool_config could redefine tags, and the answers would depend on who asks.
         with suppress(FileNotFoundError):
@@ -191,12 +201,13 @@ class ExifToolReader:
             return False
         if self._process.alive:
             return True
+        if time.monotonic() < self._no_start_before:
+            return False
         try:
             self._process.run()
-        except (OSError, RuntimeError, subprocess.SubprocessError, ExifToolException) as reason:
+        except _NO_START as reason:
             log.error("ExifTool does not start: %s", reason)
-        except (ExifToolSilent, ExifToolDied) as reason:
-            log.error("ExifTool does not start: %s", reason)
+            self._no_start_before = time.monotonic() + START_AGAIN_AFTER
         return self._process.alive
 
 

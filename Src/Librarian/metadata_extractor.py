@@ -325,7 +325,7 @@ def find_sidecar(path: str) -> str | None:
 # metadata that another program wrote oddly do not: the picture is whole.
 _DAMAGE = re.compile(
     r"truncated|corrupt|missing JPEG SOS|format error\Z|unexpected end|error reading (?!maker|preview|thumb)"
-    r"|invalid (atom|chunk|extended) (size|length)|invalid \w+ chunk size",
+    r"|invalid (atom|chunk|extended) (size|length)|invalid \w+ chunk size|bad \w*IFD\d* directory",
     re.IGNORECASE,
 )
 _HARMLESS_DAMAGE = re.compile(r"\[minor\]|maker ?notes|XMP|IPTC|ICC_Profile|sample table", re.IGNORECASE)

@@ -1,0 +1,281 @@
+"""ExifTool in batches: whatever a file is called and whatever it does to ExifTool."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from Src.Librarian import exiftool_reader
+from Src.Librarian.exiftool_reader import Answer, ExifToolReader
+
+SAMPLES = Path(__file__).parent / "samples"
+PROJECT = Path(__file__).parents[3]
+CANON = SAMPLES / "Canon_40D.jpg"
+KODAK = SAMPLES / "Kodak_CX7530.jpg"
+
+pytestmark = pytest.mark.skipif(shutil.which("exiftool") is None, reason="needs ExifTool")
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[ExifToolReader]:
+    with ExifToolReader() as shared:
+        yield shared
+
+
+def models(answers: list[Answer]) -> list[str | None]:
+    return [answer.tags.get("EXIF:Model") for answer in answers]
+
+
+def test_answers_come_in_the_order_of_the_questions(reader: ExifToolReader) -> None:
+    paths = [str(KODAK), str(CANON), str(SAMPLES / "GIF.gif"), str(CANON)]
+    assert models(reader.read(paths)) == [
+        "KODAK CX7530 ZOOM DIGITAL CAMERA", "Canon EOS 40D", None, "Canon EOS 40D",
+    ]  # fmt: skip
+
+
+def test_one_process_answers_for_many_batches(
+    reader: ExifToolReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exiftool_reader, "BATCH", 3)
+    reader.read([str(CANON)])
+    process = reader.process_id
+    assert models(reader.read([str(CANON)] * 10)) == ["Canon EOS 40D"] * 10
+    assert reader.process_id == process is not None
+
+
+NAMES = [
+    b"-rf.jpg", b"-ver", b"#comment.jpg", b"#[CSTR]x.jpg", b" leading.jpg", b"trailing.jpg ",
+    b"two\nlines.jpg",
+    b"\n", b"x\n-ver\n.jpg", b"ends.jpg\n", b"carriage\rreturn.jpg", b"ends.jpg\r", b"tab\t.jpg",
+    b"$dollar@at.jpg", b"$both\n@.jpg", b"back\\slash\\n.jpg", b"\"quotes'.jpg", b"pipe |", b"| pipe",
+    b"< in", b"*.jpg", b"%d%f.jpg", b"{ready1}", b"caf\xe9.jpg", b"\xff\xfe\n\xfd",
+    "שלום\u202egpj.exe".encode(),
+    b"\x01\x7f.jpg", b"x" * 250 + b".jpg", b"no ending", b"&amp;.jpg", b"~",
+    b"-stay_open", b"-execute", b"=.jpg",
+]  # fmt: skip
+
+
+def test_no_name_is_an_option_or_loses_its_answer(reader: ExifToolReader, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/line\nbreak"
+    os.mkdir(folder)
+    paths: list[str] = []
+    for base in (os.fsencode(tmp_path), folder):
+        for name in NAMES:
+            paths.append(os.fsdecode(base + b"/" + name))
+            shutil.copyfile(KODAK if len(paths) % 2 else CANON, paths[-1])
+    expected = ["KODAK CX7530 ZOOM DIGITAL CAMERA", "Canon EOS 40D"] * len(NAMES)
+    before = reader.process_id
+    for path, model, answer in zip(paths, expected, reader.read(paths), strict=True):
+        assert (answer.error, answer.tags.get("EXIF:Model")) == (None, model), path
+    assert reader.process_id == before
+
+
+def test_aliases_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    named = tmp_path / "a\nb.jpg"
+    shutil.copyfile(CANON, named)
+    with ExifToolReader() as reader:
+        assert models(reader.read([str(named)])) == ["Canon EOS 40D"]
+        (folder,) = tmp_path.glob("exiftool-names-*")
+        assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [named]
+
+
+def test_what_is_no_regular_file_is_never_handed_over(reader: ExifToolReader, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.jpg")
+    (tmp_path / "link.jpg").symlink_to(CANON)
+    (tmp_path / "folder.jpg").mkdir()
+    names = ["fifo.jpg", "link.jpg", "folder.jpg", "gone.jpg", "null\0byte.jpg"]
+    answers = reader.read([str(CANON), *(str(tmp_path / name) for name in names), str(KODAK)])
+    assert [answer.error for answer in answers[1:-1]] == ["not a readable regular file"] * 5
+    assert models(answers)[0] == "Canon EOS 40D"
+    assert models(answers)[-1] == "KODAK CX7530 ZOOM DIGITAL CAMERA"
+
+
+def test_a_file_that_vanishes_on_the_way_takes_no_other_s_answer(
+    reader: ExifToolReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exiftool_reader, "_is_regular", lambda path: True)
+    first, gone, last = reader.read([str(CANON), str(tmp_path / "gone.jpg"), str(KODAK)])
+    assert models([first, last]) == ["Canon EOS 40D", "KODAK CX7530 ZOOM DIGITAL CAMERA"]
+    assert gone == Answer(error="ExifTool could not read it")
+
+
+def test_a_fifo_swapped_in_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exiftool_reader, "_is_regular", lambda path: True)
+    os.mkfifo(tmp_path / "fifo.jpg")
+    with ExifToolReader(time_limit=1.5) as reader:
+        first, hanging, last = reader.read([str(CANON), str(tmp_path / "fifo.jpg"), str(KODAK)])
+    assert models([first, last]) == ["Canon EOS 40D", "KODAK CX7530 ZOOM DIGITAL CAMERA"]
+    # 12.57 opens it and finds nothing to read; a version that waits for a writer is not waited for.
+    assert hanging.error in ("ExifTool could not read it", "ExifTool gave no answer in 1.5 s")
+
+
+def test_a_killed_exiftool_is_started_again(reader: ExifToolReader) -> None:
+    reader.read([str(CANON)])
+    process = psutil.Process(reader.process_id)
+    process.kill()
+    process.wait(10)
+    assert models(reader.read([str(CANON)])) == ["Canon EOS 40D"]
+    assert reader.process_id != process.pid
+
+
+def test_a_stopped_exiftool_that_reads_nothing_does_not_block_us(tmp_path: Path) -> None:
+    """More than a pipe holds is to be written: the write itself would never return."""
+    folder = tmp_path / ("x" * 250) / ("y" * 250) / ("z" * 250)
+    folder.mkdir(parents=True)
+    paths = []
+    for number in range(exiftool_reader.BATCH):
+        paths.append(str(folder / f"{number:0200}.jpg"))
+        os.link(shutil.copyfile(CANON, tmp_path / "0"), paths[-1])
+    assert sum(map(len, paths)) > 50_000
+    with ExifToolReader(time_limit=1.5) as reader:
+        reader.read([str(CANON)])
+        process = psutil.Process(reader.process_id)
+        process.suspend()
+        assert models(reader.read(paths + paths)) == ["Canon EOS 40D"] * 2 * len(paths)
+        assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+# An ExifTool that breaks at will: crashes or hangs on files named so, floods stderr.
+FAKE = """#!{python}
+import json, os, signal, sys
+lines = []
+for line in sys.stdin:
+    line = line.rstrip("\\n")
+    if not line.startswith("-execute"):
+        lines.append(line)
+        continue
+    files = [each for each in lines if each.startswith("/")]
+    sys.stderr.write("x" * 200_000 if files else "")
+    if any("crash" in each for each in files):
+        os._exit(1)
+    if any("hang" in each for each in files):
+        signal.pause()
+    if "-stay_open" in lines:
+        break
+    text = json.dumps([{{"SourceFile": "?", "EXIF:Model": each[-5:]}} for each in files])
+    if "-ver" in lines:
+        text = "12.57"
+    if any("nonsense" in each for each in files):
+        text = "[{{"
+    sys.stderr.write(lines[lines.index("-echo4") + 1] + "\\n")
+    sys.stderr.flush()
+    print(text + "{{ready" + line[len("-execute"):] + "}}", flush=True)
+    lines = []
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    tool = tmp_path / "bin" / "exiftool"
+    tool.parent.mkdir()
+    tool.write_text(FAKE.format(python=sys.executable))
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent))
+    return tmp_path
+
+
+NAMED = ("0.jpg", "crash.jpg", "2.jpg", "hang.jpg", "4.jpg", "nonsense.jpg")
+
+
+def test_a_file_that_breaks_exiftool_breaks_it_alone(fake: Path) -> None:
+    paths = [str(fake / name) for name in NAMED]
+    for path in paths:
+        Path(path).touch()
+    with ExifToolReader(time_limit=1.0) as reader:
+        answers = reader.read(paths)
+    assert models(answers) == ["0.jpg", None, "2.jpg", None, "4.jpg", None]
+    assert [answer.error for answer in answers] == [
+        None, "ExifTool crashed on this file", None, "ExifTool gave no answer in 1 s", None,
+        "ExifTool could not read it",
+    ]  # fmt: skip
+
+
+def test_an_exiftool_that_does_not_start_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "exiftool"
+    tool.write_text("#!/bin/sh\nread line\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with ExifToolReader(time_limit=5) as reader:
+        assert reader.version is None
+        assert reader.read([str(CANON)]) == [Answer(error="ExifTool does not start")]
+
+
+def test_no_exiftool_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with ExifToolReader() as reader:
+        assert reader.version is None
+
+
+def test_closing_ends_the_process_and_its_pipes() -> None:
+    reader = ExifToolReader()
+    assert reader.version == reader.version is not None
+    process = psutil.Process(reader.process_id)
+    reader.close()
+    reader.close()
+    assert not process.is_running()
+    assert reader.process_id is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
+def test_exiftool_dies_with_its_parent() -> None:
+    code = (
+        "import sys\n"
+        "from Src.Librarian.exiftool_reader import ExifToolReader\n"
+        "reader = ExifToolReader()\n"
+        "assert reader.version\n"
+        "print(reader.process_id, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    gone, _ = psutil.wait_procs([child], timeout=10)
+    assert gone or child.status() == psutil.STATUS_ZOMBIE  # (nobody may be there to reap an orphan)
+
+
+def test_numbers_stay_the_text_they_are_in_the_file(reader: ExifToolReader, tmp_path: Path) -> None:
+    path = tmp_path / "numbers.jpg"
+    shutil.copyfile(CANON, path)
+    written = ["-EXIF:Model=1.50", "-EXIF:Make=0012", "-EXIF:SubSecTimeOriginal=010"]
+    subprocess.run(["exiftool", "-q", "-overwrite_original", *written, str(path)], check=True)
+    (answer,) = reader.read([str(path)])
+    assert answer.tags["EXIF:Model"] == "1.50"
+    assert answer.tags["EXIF:Make"] == "0012"
+    assert answer.tags["EXIF:SubSecTimeOriginal"] == "010"
+
+
+def test_the_preferred_of_several_tags_is_the_one_that_exiftool_prints(reader: ExifToolReader) -> None:
+    for name in ("Nikon.nef", "CanonRaw.cr3", "DNG.dng", "Panasonic.rw2", "FujiFilm.raf", "CanonRaw.cr2"):
+        path = str(SAMPLES / name)
+        run = subprocess.run(["exiftool", "-n", "-j", path], capture_output=True, check=True)
+        (printed,) = json.loads(run.stdout)
+        (answer,) = reader.read([path])
+        assert answer.tags.get("ImageWidth") == str(printed["ImageWidth"]), name
+        assert answer.tags.get("ImageHeight") == str(printed["ImageHeight"]), name
+
+
+def test_all_warnings_are_told_and_the_user_s_configuration_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hiding = "%Image::ExifTool::UserDefined::Options = (Exclude => ['Model']);\n1;\n"
+    (tmp_path / ".ExifTool_config").write_text(hiding)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    broken = tmp_path / "cut.png"
+    broken.write_bytes((SAMPLES / "PNG.png").read_bytes()[:300])
+    with ExifToolReader() as reader:
+        canon, cut = reader.read([str(CANON), str(broken)])
+    assert canon.tags["EXIF:Model"] == "Canon EOS 40D"
+    # A minor one comes first; the one that matters must not hide behind it.
+    assert [warning.startswith("[minor]") for warning in cut.warnings] == [True, False]
