@@ -92,8 +92,8 @@ class Database:
         """Starts the embedded server if it is down, connects, and brings the schema up to date.
 
         Raises LedgerTooNew, and LedgerUnavailable, also when the embedded server was not up within `wait`
-        seconds: crash recovery takes its time and goes on. A service that must end quickly asks again and again,
-        with a short `wait`.
+        seconds: crash recovery takes its time and goes on. A service that must end quickly asks again and
+        again, with a short `wait`.
         """
         engine = self._connected_engine(wait)
         with self._outages_named(engine):
