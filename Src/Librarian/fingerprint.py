@@ -1,0 +1,104 @@
+"""Fingerprint: what is it, byte for byte? One read gives SHA-256, size and kind."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+
+from Src.Librarian.incoming import FileState
+from Src.Librarian.media_kind import HEAD_SIZE, Kind, kind_of
+
+_CHUNK = 1024 * 1024
+# NONBLOCK: a FIFO put in the file's place must not hold us; it has no effect on regular files.
+OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class NotARegularFile(Exception):
+    """A symlink, FIFO, device, socket or folder stands where a file stood."""
+
+
+class StillChanging(Exception):
+    """The file is not as it was when it was found complete, or somebody has it open for writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A file as it was read."""
+
+    sha256: str  # lower-case hex; empty where it is no media and was not read
+    kind: Kind | None
+
+
+def open_regular(path: str) -> int:
+    """Opens a file for reading and returns its descriptor.
+
+    Raises NotARegularFile, and OSError where it is gone or may not be read.
+    """
+    try:
+        fd = os.open(path, OPEN_FLAGS)
+    except OSError as error:
+        # ELOOP: a symlink (O_NOFOLLOW). ENXIO: a socket or a device without a driver.
+        if error.errno in (errno.ELOOP, errno.ENXIO) or _is_special(path):
+            raise NotARegularFile(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotARegularFile(path)
+    return fd
+
+
+def open_for_writing_elsewhere(fd: int) -> bool:
+    """Whether any process has this file open for writing, as far as the kernel will say.
+
+    A read lease is only given where nobody writes (fcntl(2), F_SETLEASE). Where leases are refused for another
+    reason (network filesystem, not our file), the answer is no and the other signs must do.
+    """
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except (OSError, AttributeError):
+        return False
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def fingerprint(path: str, expected: FileState) -> Fingerprint:
+    """Reads a file once.
+
+    Raises StillChanging where it is not in the expected state before or after, NotARegularFile, OSError.
+    """
+    fd = open_regular(path)
+    try:
+        if FileState.of(os.fstat(fd)) != expected or open_for_writing_elsewhere(fd):
+            raise StillChanging(path)
+        head = os.pread(fd, HEAD_SIZE, 0)
+        kind = kind_of(fd, head)
+        sha256 = sha256_of(fd) if kind is not None else ""
+        if FileState.of(os.fstat(fd)) != expected:
+            raise StillChanging(path)
+        return Fingerprint(sha256, kind)
+    finally:
+        os.close(fd)
+
+
+def sha256_of(fd: int) -> str:
+    """SHA-256 of an open file from its beginning, in constant memory, as lower-case hex."""
+    digest = hashlib.sha256()
+    buffer = bytearray(_CHUNK)
+    view = memoryview(buffer)
+    os.lseek(fd, 0, os.SEEK_SET)
+    while count := os.readv(fd, [buffer]):
+        digest.update(view[:count])
+    return digest.hexdigest()
+
+
+def _is_special(path: str) -> bool:
+    try:
+        return not stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False

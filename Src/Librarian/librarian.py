@@ -1,0 +1,248 @@
+"""The Librarian: files go through the stages in batches. The one module that knows all stages.
+
+    watch -> fingerprint, date and place (worker processes) -> decide -> place -> record -> clear
+
+The incoming copy goes last, and every step can be repeated without harm: after a crash the file is simply still
+there, is read again, is found in place already, and gets its row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from Src.Librarian import ledger_entry
+from Src.Librarian.collision_handler import Decision, Duplicate, New, Restore, Twin, decide
+from Src.Librarian.fingerprint import StillChanging
+from Src.Librarian.incoming import FileState, IncomingFile
+from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedia, Unreadable
+from Src.Librarian.journal import Journal
+from Src.Librarian.ledger_entry import LedgerEntry
+from Src.Librarian.placing import Placed, Placer, ReadTrouble, Wanted
+from Src.Librarian.recorder import Recorder
+from Src.Librarian.vault import Vault, VaultTrouble
+from Src.Librarian.worker_pool import WorkerPool
+from Src.Shared.database import Database
+from Src.Shared.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Result = Literal["new", "duplicate", "restored", "not_media", "failed", "changing", "gone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one file."""
+
+    file: IncomingFile
+    result: Result
+    final_path: str | None = None  # where its content is kept, relative to the storage root
+    reason: str | None = None
+    cleared: bool = False  # the incoming copy is gone
+    reported: bool = False  # its fate is in the ledger or the journal
+
+
+class Librarian:
+    """Files batches away into one vault and one ledger."""
+
+    def __init__(self, settings: Settings, database: Database, *, clear: bool = True, may_link: bool = True) -> None:
+        """`clear`: remove the incoming copy in the end. `may_link`: place by hard link where that is possible."""
+        self.vault = Vault(settings.storage)
+        self.recorder = Recorder(database, Journal(self.vault.state / "journal"), self.vault)
+        self.workers = WorkerPool(settings.workers, settings.zone, settings.metadata_time_limit)
+        self._placer = Placer(self.vault, settings.workers)
+        self._clear_incoming = clear
+        self._may_link = may_link
+
+    def prepare(self) -> None:
+        """Makes sure that the vault is there, and creates it for a new factory.
+
+        Raises VaultTrouble.
+        """
+        if not self.vault.is_marked():
+            known = self.recorder.has_originals()
+            if known is None:
+                raise VaultTrouble(
+                    f"no vault at {self.vault.originals} yet, and the ledger is away and cannot say whether there "
+                    f"should be one: {self.recorder.away}"
+                )
+            if known:
+                self.vault.check()
+            self.vault.create()
+            logger.info("created the vault %s", self.vault.originals)
+        with self.vault.lock():
+            self._placer.clean_up()
+            self.recorder.catch_up()
+
+    def stop(self) -> None:
+        """From another thread or a signal handler: a long copy under way is given up and undone."""
+        self._placer.interrupt()
+
+    def close(self) -> None:
+        """Ends the workers."""
+        self.workers.close()
+        self._placer.close()
+
+    def settle(self, findings: Sequence[Finding]) -> list[Outcome]:
+        """Decides, places, records and clears a batch.
+
+        Raises VaultTrouble, and then nothing of the batch is placed, recorded or cleared.
+        """
+        media = [finding for finding in findings if isinstance(finding, Inspected)]
+        outcomes = [outcome for finding in findings if (outcome := _without_placing(finding)) is not None]
+        notices = [_not_media_entry(finding) for finding in findings if isinstance(finding, NotMedia)]
+        if media or notices:
+            outcomes += self._file_away(media, notices)
+        return outcomes
+
+    def catch_up_if_needed(self) -> None:
+        """Brings the journal into the ledger as soon as that is back, also when no file comes. Raises VaultTrouble."""
+        if self.recorder.must_catch_up():
+            with self.vault.lock():
+                self.recorder.catch_up()
+
+    def note(self, entries: Sequence[LedgerEntry]) -> None:
+        """Records fates that need no placing. Raises VaultTrouble."""
+        with self.vault.lock():
+            self.recorder.record(entries)
+
+    def _file_away(self, media: Sequence[Inspected], notices: Sequence[LedgerEntry]) -> list[Outcome]:
+        self.vault.check()
+        with self.vault.lock():
+            self.recorder.catch_up()
+            known = self.recorder.known([found.sha256 for found in media]) if media else {}
+            decisions = decide(media, known, self.vault.holds)
+            to_place = [one for one in decisions if isinstance(one, New | Restore)]
+            with self.vault.durably():
+                answers = self._placer.place([self._wanted(one) for one in to_place])
+            placed = {
+                one.found.file.path: answer
+                for one, answer in zip(to_place, answers, strict=True)
+                if isinstance(answer, Placed)
+            }
+            entries = {path: entry for one in decisions for path, entry in _entry(one, placed)}
+            try:
+                rejections = self.recorder.record([*entries.values(), *notices])
+            except BaseException:
+                self._placer.take_back(placed.values())
+                raise
+            rejected = {id(one.entry): one.reason for one in rejections}
+            refused = {path: rejected[id(entry)] for path, entry in entries.items() if id(entry) in rejected}
+            self._placer.take_back(placed[path] for path in refused if path in placed)
+
+        problems = {
+            one.found.file.path: answer
+            for one, answer in zip(to_place, answers, strict=True)
+            if not isinstance(answer, Placed)
+        }
+        return [self._outcome(one, placed, problems, refused) for one in decisions]
+
+    def _wanted(self, decision: New | Restore) -> Wanted:
+        found = decision.found
+        folder, name = self.vault.day_folder(found.metadata.captured_at.date()), found.file.name
+        if isinstance(decision, Restore):
+            folder, name = os.path.split(decision.gone.final_path)
+        return Wanted(found.file, found.sha256, folder, name, self._may_link)
+
+    def _outcome(
+        self,
+        decision: Decision,
+        placed: dict[str, Placed],
+        problems: dict[str, Exception],
+        refused: dict[str, str],
+    ) -> Outcome:
+        file = decision.found.file
+        if file.path in refused:
+            return Outcome(file, "failed", reason=f"the ledger refuses its row: {refused[file.path]}")
+        match decision:
+            case Duplicate():
+                kept = decision.kept.final_path
+                return Outcome(file, "duplicate", kept, cleared=self._clear(file, kept), reported=True)
+            case Twin():
+                first = placed.get(decision.first.file.path)
+                if first is None or decision.first.file.path in refused:
+                    return Outcome(file, "changing")  # the first was not placed: this one gets its own turn
+                kept = first.final_path
+                return Outcome(file, "duplicate", kept, cleared=self._clear(file, kept), reported=True)
+            case New() | Restore():
+                if file.path in problems:
+                    return _not_placed(file, problems[file.path])
+                result: Result = "new" if isinstance(decision, New) else "restored"
+                kept = placed[file.path].final_path
+                return Outcome(file, result, kept, cleared=self._clear(file, kept), reported=True)
+
+    def _clear(self, file: IncomingFile, kept_path: str) -> bool:
+        """Removes the incoming copy of a file whose content is safe at `kept_path`, if it is still that file."""
+        if not self._clear_incoming:
+            return False
+        try:
+            kept = os.lstat(self.vault.storage / kept_path)
+            incoming = os.lstat(file.path)
+            if not FileState.of(incoming).same_content(file.state):
+                logger.info("%s was replaced meanwhile; the newer file is kept and read next", file.original_path)
+                return False
+            if kept.st_size != incoming.st_size:
+                return False
+            if os.path.samestat(kept, incoming) and incoming.st_nlink < 2:
+                return False  # one directory entry seen by two ways: it IS the original
+            os.unlink(file.path)
+        except FileNotFoundError:
+            return not os.path.lexists(file.path)
+        except OSError as error:
+            logger.warning("%s is filed, but cannot be removed: %s", file.original_path, error.strerror)
+            return False
+        return True
+
+
+def _without_placing(finding: Finding) -> Outcome | None:
+    match finding:
+        case NotMedia():
+            return Outcome(finding.file, "not_media", reported=True)
+        case Changing():
+            return Outcome(finding.file, "changing")
+        case Gone():
+            return Outcome(finding.file, "gone")
+        case Unreadable():
+            return Outcome(finding.file, "failed", reason=finding.reason)
+        case Inspected():
+            return None
+
+
+def _not_placed(file: IncomingFile, problem: Exception) -> Outcome:
+    if isinstance(problem, ReadTrouble):
+        return Outcome(file, "failed", reason=str(problem))
+    return Outcome(file, "changing" if isinstance(problem, StillChanging) else "gone")
+
+
+def _not_media_entry(finding: NotMedia) -> LedgerEntry:
+    reason = "not a photo or video by its content" if finding.file.state.size else "empty"
+    return LedgerEntry(ledger_entry.event_row(finding.file, "not_media", message=reason))
+
+
+def _entry(decision: Decision, placed: dict[str, Placed]) -> list[tuple[str, LedgerEntry]]:
+    """What the ledger shall say, under the incoming path; nothing for what was not placed."""
+    found = decision.found
+    file, sha256 = found.file, found.sha256
+    match decision:
+        case Duplicate():
+            return [(file.path, ledger_entry.duplicate(file, sha256, decision.kept.final_path))]
+        case Twin():
+            first = placed.get(decision.first.file.path)
+            return [(file.path, ledger_entry.duplicate(file, sha256, first.final_path))] if first else []
+        case New() | Restore():
+            place = placed.get(file.path)
+            if place is None:
+                return []
+            make = ledger_entry.ingested if isinstance(decision, New) else ledger_entry.restored
+            return [(file.path, make(file, sha256, found.kind, found.metadata, place.final_path))]
+
+
+if __name__ == "__main__":
+    from Src.Librarian.service import main
+
+    with contextlib.suppress(KeyboardInterrupt):
+        raise SystemExit(main())

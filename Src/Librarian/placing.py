@@ -1,0 +1,351 @@
+"""Place: is it in the vault, complete or not at all?
+
+Same filesystem: a hard link, which is atomic and fails where the name exists. Otherwise a copy under a temporary name
+in the target folder, hashed while it is written, which then gets its name in one step. Nothing here removes an
+incoming file, and nothing is ever written over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from Src.Librarian.fingerprint import (
+    NotARegularFile,
+    StillChanging,
+    open_for_writing_elsewhere,
+    open_regular,
+)
+from Src.Librarian.incoming import FileState, IncomingFile, regular_file_state
+from Src.Librarian.vault import (
+    NO_LINK,
+    Vault,
+    VaultFolder,
+    VaultTrouble,
+    fsync_folder,
+    name_in_one_step,
+    numbered_names,
+)
+from Src.Shared.models import new_id
+
+_CHUNK = 1024 * 1024
+_FICLONE = 0x40049409  # ioctl_ficlonerange(2)
+_NAME_REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
+_TEMPORARY = ".factory-copy-"
+
+
+class ReadTrouble(Exception):
+    """An incoming file could not be read. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file that shall get a place."""
+
+    file: IncomingFile
+    sha256: str
+    folder: str  # relative to the storage root
+    name: str
+    may_link: bool  # a copy import must not share its inode with a file that its owner may still edit
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A file in the vault. Durable only once `Vault.durably` has ended."""
+
+    final_path: str  # relative to the storage root
+    folder: VaultFolder
+    name: str
+    inode: int
+    created: bool  # False: it stood there already, from an earlier run that was cut off
+    mode_before: int | None  # of the incoming file, where it shares the inode
+
+
+# Why a file was not placed: it changed, is gone or no regular file any more, or could not be read.
+NotPlaced = StillChanging | NotARegularFile | FileNotFoundError | ReadTrouble
+
+
+class Placer:
+    """Puts files into the vault. To be used under the vault's lock."""
+
+    def __init__(self, vault: Vault, threads: int) -> None:
+        self._vault = vault
+        self._copiers = ThreadPoolExecutor(threads, thread_name_prefix="copy")
+        self._interrupted = threading.Event()
+
+    def interrupt(self) -> None:
+        """Gives up copies under way: `place` undoes its batch and raises VaultTrouble."""
+        self._interrupted.set()
+
+    def close(self) -> None:
+        """Ends the copying threads."""
+        self.interrupt()
+        self._copiers.shutdown()
+
+    def place(self, wanted: Sequence[Wanted]) -> list[Placed | NotPlaced]:
+        """Places files, in order; a file's own trouble is its answer.
+
+        Raises VaultTrouble, and then nothing of the batch stays in the vault.
+        """
+        answers: dict[int, Placed | NotPlaced] = {}
+        to_copy: list[int] = []
+        try:
+            for index, one in enumerate(wanted):
+                answer = self._link(one)
+                if answer is None:
+                    to_copy.append(index)
+                else:
+                    answers[index] = answer
+            if to_copy:
+                copied = self._copy_all([wanted[index] for index in to_copy])
+                answers.update(zip(to_copy, copied, strict=True))
+            for folder in {one.folder for one in answers.values() if isinstance(one, Placed)}:
+                folder.settled()
+        except BaseException:
+            self.take_back(answer for answer in answers.values() if isinstance(answer, Placed))
+            raise
+        return [answers[index] for index in range(len(wanted))]
+
+    def take_back(self, placed: Iterable[Placed]) -> None:
+        """Undoes placements that shall not stay. What stood there before stays."""
+        for one in placed:
+            path = one.folder.path / one.name
+            if not one.created:
+                continue
+            with contextlib.suppress(OSError):
+                if os.lstat(path).st_ino == one.inode:
+                    if one.mode_before is not None:
+                        os.chmod(path, one.mode_before)
+                    os.unlink(path)
+            one.folder.remove(one.name, one.inode)
+
+    def clean_up(self) -> None:
+        """Removes what copies that were cut off have left. Call under the vault's lock."""
+        for note in (self._vault.state / "copying").glob("*.json"):
+            with contextlib.suppress(ValueError, OSError):  # a torn note: its copies had not begun
+                for folder in json.loads(note.read_text())["folders"]:
+                    for entry in os.scandir(self._vault.storage / folder):
+                        # An original is never empty: an empty file is a name reserved by a copy that was cut off.
+                        if entry.name.startswith(f"{_TEMPORARY}{note.stem}-") or _is_empty_file(entry):
+                            os.unlink(entry.path)
+            note.unlink(missing_ok=True)
+
+    # Same filesystem
+
+    def _link(self, one: Wanted) -> Placed | NotPlaced | None:
+        """None: it cannot be linked, it must be copied."""
+        folder = self._vault.folder(one.folder)
+        try:
+            with _unchanged(one.file) as fd:
+                status = os.fstat(fd)
+                found = self._standing_already(one, folder, status)
+        except (StillChanging, NotARegularFile, FileNotFoundError) as problem:
+            return problem
+        except OSError as error:
+            return _read_trouble(error)
+        if found is not None:
+            return found
+        if not one.may_link:
+            return None
+        try:
+            name = _give_name(folder, one.name, lambda target: os.link(one.file.path, target, follow_symlinks=False))
+        except FileNotFoundError as error:
+            return error
+        except OSError as error:
+            if error.errno in NO_LINK:
+                return None
+            raise VaultTrouble.from_os(error, f"file {one.name} in {folder.path}") from error
+        path = folder.path / name
+        placed = Placed(f"{one.folder}/{name}", folder, name, status.st_ino, True, status.st_mode & 0o7777)
+        folder.add(name, status.st_ino)
+        # What was linked is what stood at the path then, which need not be what was read.
+        state = regular_file_state(str(path))
+        if state is None or not state.same_content(one.file.state):
+            if state is not None:
+                self.take_back([Placed(placed.final_path, folder, name, state.inode, True, None)])
+            return StillChanging(one.file.path)
+        _make_read_only(path, status.st_mode)
+        return placed
+
+    def _standing_already(self, one: Wanted, folder: VaultFolder, status: os.stat_result) -> Placed | None:
+        """The same content, placed here by a run that was cut off before it was recorded."""
+        if one.may_link and status.st_nlink > 1 and (name := folder.name_of(status.st_ino)):
+            state = regular_file_state(str(folder.path / name))
+            if state is not None and (state.inode, state.device) == (status.st_ino, status.st_dev):
+                return Placed(f"{one.folder}/{name}", folder, name, state.inode, False, None)
+        standing = folder.standing(one.name, status.st_size, one.sha256)
+        return standing and Placed(f"{one.folder}/{standing[0]}", folder, *standing, False, None)
+
+    # Another filesystem, or one without hard links
+
+    def _copy_all(self, wanted: Sequence[Wanted]) -> list[Placed | NotPlaced]:
+        token = new_id().hex
+        note = self._note(token, sorted({one.folder for one in wanted}))
+        temporaries = [
+            self._vault.storage / one.folder / f"{_TEMPORARY}{token}-{index}" for index, one in enumerate(wanted)
+        ]
+        answers: list[Placed | NotPlaced] = []
+        jobs = [
+            self._copiers.submit(_copy, one, temporary, self._interrupted)
+            for one, temporary in zip(wanted, temporaries, strict=True)
+        ]
+        try:
+            for one, temporary, job in zip(wanted, temporaries, jobs, strict=True):
+                problem = job.result()
+                answers.append(problem if problem is not None else self._publish(one, temporary))
+            return answers
+        except BaseException:
+            self.take_back(answer for answer in answers if isinstance(answer, Placed))
+            raise
+        finally:
+            for job in jobs:
+                job.cancel()
+            for job, temporary in zip(jobs, temporaries, strict=True):
+                if not job.cancelled():
+                    job.exception()  # waits: it must not write any more
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                note.unlink(missing_ok=True)
+
+    def _publish(self, one: Wanted, temporary: Path) -> Placed:
+        folder = self._vault.folder(one.folder)
+        try:
+            inode = os.lstat(temporary).st_ino
+            name = _give_name(folder, one.name, lambda target: name_in_one_step(temporary, target))
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"file {one.name} in {folder.path}") from error
+        folder.add(name, inode)
+        return Placed(f"{one.folder}/{name}", folder, name, inode, True, None)
+
+    def _note(self, token: str, folders: list[str]) -> Path:
+        """Notes durably where temporary files will be, so that a crash leaves none for ever."""
+        notes = self._vault.state / "copying"
+        note = notes / f"{token}.json"
+        try:
+            notes.mkdir(exist_ok=True)
+            with open(note, "w", encoding="utf-8") as file:
+                json.dump({"folders": folders}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            fsync_folder(notes)
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"write in {notes}") from error
+        return note
+
+
+def _give_name(folder: VaultFolder, name: str, put: Callable[[Path], None]) -> str:
+    """Puts a file under the first free name, which it returns.
+
+    Where the filesystem refuses the name itself (exFAT, SMB), the nearest that any will take is used.
+    """
+    try:
+        return folder.first_free(name, put)
+    except OSError as error:
+        if error.errno not in _NAME_REFUSED or portable_name(name) == name:
+            raise
+    return folder.first_free(portable_name(name), put)
+
+
+def portable_name(name: str) -> str:
+    """A name that Windows, macOS and encrypting filesystems take too."""
+    clean = "".join("_" if char < " " or char in '<>:"|?*\\' or "\ud800" <= char <= "\udfff" else char for char in name)
+    return next(numbered_names(clean.rstrip(". ") or "_", longest=140))
+
+
+def _copy(one: Wanted, temporary: Path, interrupted: threading.Event) -> NotPlaced | None:
+    """Copies a file and checks what was written against its fingerprint. Runs in a thread."""
+    try:
+        with _unchanged(one.file) as source:
+            status = os.fstat(source)
+            try:
+                _write_copy(source, status, one.sha256, temporary, interrupted)
+            except _Unreadable as error:
+                return ReadTrouble(str(error))
+            except OSError as error:
+                raise VaultTrouble.from_os(error, f"copy {one.name} to {temporary.parent}") from error
+            if FileState.of(os.fstat(source)) != one.file.state:
+                return StillChanging(one.file.path)
+    except (StillChanging, NotARegularFile, FileNotFoundError) as problem:
+        return problem
+    except OSError as error:
+        return _read_trouble(error)
+    return None
+
+
+class _Unreadable(Exception):
+    """Reading, not writing, failed."""
+
+
+def _write_copy(
+    source: int, status: os.stat_result, sha256: str, temporary: Path, interrupted: threading.Event
+) -> None:
+    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.ioctl(target, _FICLONE, source)  # shares the very blocks that were read
+        except OSError:
+            if _copy_bytes(source, target, interrupted) != sha256:
+                raise _Unreadable("two readings of the file differ; check the disk and the memory") from None
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        with contextlib.suppress(OSError):
+            os.fchmod(target, _read_only(status.st_mode))
+    finally:
+        os.close(target)
+
+
+def _copy_bytes(source: int, target: int, interrupted: threading.Event) -> str:
+    digest = hashlib.sha256()
+    buffer = bytearray(_CHUNK)
+    os.lseek(source, 0, os.SEEK_SET)
+    while True:
+        if interrupted.is_set():
+            raise VaultTrouble("stopped while copying; nothing of it stays")
+        try:
+            count = os.readv(source, [buffer])
+        except OSError as error:
+            raise _Unreadable(f"cannot be read: {error.strerror}") from error
+        if not count:
+            return digest.hexdigest()
+        chunk = memoryview(buffer)[:count]
+        digest.update(chunk)
+        while chunk:
+            chunk = chunk[os.write(target, chunk) :]
+
+
+@contextlib.contextmanager
+def _unchanged(file: IncomingFile) -> Iterator[int]:
+    """An incoming file, opened, in the state in which it was read, and with nobody writing to it."""
+    fd = open_regular(file.path)
+    try:
+        if FileState.of(os.fstat(fd)) != file.state or open_for_writing_elsewhere(fd):
+            raise StillChanging(file.path)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _is_empty_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0
+
+
+def _make_read_only(path: Path, mode: int) -> None:
+    with contextlib.suppress(OSError):  # not where the filesystem or the owner does not let us
+        os.chmod(path, _read_only(mode))
+
+
+def _read_only(mode: int) -> int:
+    return (mode & 0o777 & ~0o222) | 0o400
+
+
+def _read_trouble(error: OSError) -> ReadTrouble:
+    return ReadTrouble(f"cannot be read: {error.strerror}")

@@ -1,0 +1,306 @@
+"""The vault: `Storage/Originals/YYYY/YYYY-MM-DD/`, written once and never changed.
+
+This module knows where things are in it, whether it is really there, which names are taken, and how to make what was
+placed durable. Placing itself is `placing.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from Src.Librarian.fingerprint import NotARegularFile, open_regular, sha256_of
+
+MARKER = ".photo-factory-vault"
+MARKER_TEXT = (
+    "This file marks the vault of a Photo Factory. An empty mount point does not have it,\n"
+    "so nothing is ever filed into a folder whose disk is missing. Keep it with the originals.\n"
+)
+
+NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
+_RENAME_NOREPLACE = 1  # renameat2(2)
+_AT_FDCWD = -100
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class VaultTrouble(Exception):
+    """The vault cannot take files now. Not the files' fault: they wait, and work resumes by itself.
+
+    The message is one line: what, where, what to do.
+    """
+
+    @classmethod
+    def from_os(cls, error: OSError, doing: str) -> VaultTrouble:
+        reasons = {
+            errno.ENOSPC: "the disk is full; free some space",
+            errno.EDQUOT: "the disk quota is used up; free some space",
+            errno.EROFS: "the filesystem is read-only; remount it writable (after an error, check the disk)",
+            errno.EACCES: "permission denied; let this user write there",
+            errno.EPERM: "not permitted; let this user write there",
+            errno.EIO: "input/output error; check the disk",
+        }
+        why = reasons.get(error.errno or 0, error.strerror or str(error))
+        return cls(f"cannot {doing}: {why}")
+
+
+class Vault:
+    """The originals below one storage root."""
+
+    def __init__(self, storage: Path) -> None:
+        self.storage = storage
+        self.originals = storage / "Originals"
+        self.state = storage / ".factory"
+        self._folders: dict[str, VaultFolder] = {}
+
+    def is_marked(self) -> bool:
+        """Whether the vault is really here, and not only the place where it should be mounted."""
+        return (self.originals / MARKER).is_file()
+
+    def check(self) -> None:
+        """Raises VaultTrouble where the vault is not here."""
+        if not self.is_marked():
+            raise VaultTrouble(
+                f"the vault is not at {self.originals}: its marker file {MARKER} is missing; mount the disk, "
+                "or, if these are your originals after a move, create the marker as an empty file"
+            )
+
+    def create(self) -> None:
+        """Makes an empty vault and marks it. Only for a factory that has no originals yet."""
+        try:
+            self.originals.mkdir(parents=True, exist_ok=True)
+            marker = self.originals / MARKER
+            with open(marker, "w", encoding="utf-8") as file:
+                file.write(MARKER_TEXT)
+                file.flush()
+                os.fsync(file.fileno())
+            for folder in (self.originals, self.storage, self.storage.parent):
+                fsync_folder(folder)
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"create the vault {self.originals}") from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Only one process at a time decides, places and records; the kernel frees it when that process dies."""
+        try:
+            self.state.mkdir(mode=0o755, exist_ok=True)
+            fd = os.open(self.state / "vault.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"write in {self.state}") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def day_folder(self, day: date) -> str:
+        """The folder of a day, relative to the storage root."""
+        return f"Originals/{day.year:04d}/{day.isoformat()}"
+
+    def folder(self, relative: str) -> VaultFolder:
+        """A folder of the vault, made where it is missing, with the names taken in it."""
+        folder = self._folders.get(relative)
+        if folder is None:
+            if len(self._folders) >= 256:  # a bound for memory; a batch touches few days
+                self._folders.clear()
+            folder = self._folders[relative] = VaultFolder(self.storage / relative)
+        folder.refresh()
+        return folder
+
+    def holds(self, final_path: str, size: int) -> bool:
+        """Whether a kept original lives: a regular file with the right size (promise 4)."""
+        try:
+            status = os.lstat(self.storage / final_path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return False
+            raise VaultTrouble.from_os(error, f"look at {self.storage / final_path}") from error
+        return (status.st_mode & 0o170000) == 0o100000 and status.st_size == size
+
+    def find(self, final_path: str, original_name: str, size: int, sha256: str) -> str | None:
+        """Where this content stands: at its path, or under another number of its name (moved, not yet recorded)."""
+        if self.holds(final_path, size):
+            return final_path
+        parent = os.path.dirname(final_path)
+        standing = self.folder(parent).standing(original_name, size, sha256)
+        return f"{parent}/{standing[0]}" if standing is not None else None
+
+    def move_aside(self, final_path: str, original_name: str, refused: set[str]) -> str:
+        """Gives an unrecorded file the next name that is free and not refused; returns its new path."""
+        parent, old_name = os.path.split(final_path)
+        folder = self.folder(parent)
+        inode = os.lstat(folder.path / old_name).st_ino
+        refused.add(old_name)
+        try:
+            name = folder.first_free(
+                original_name, lambda target: rename_unless_taken(folder.path / old_name, target), refused
+            )
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"rename {folder.path / old_name}") from error
+        folder.remove(old_name, inode)
+        folder.add(name, inode)
+        folder.settled()
+        return f"{parent}/{name}"
+
+    @contextmanager
+    def durably(self) -> Iterator[None]:
+        """Whatever is written into the vault inside the block is on disk when the block ends.
+
+        One `syncfs` for all of it; opened before, so that a write-back error in between is told to us.
+        """
+        try:
+            fd = os.open(self.originals, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"open the vault {self.originals}") from error
+        try:
+            yield
+            if _libc.syncfs(fd) != 0:
+                code = ctypes.get_errno()
+                raise VaultTrouble.from_os(OSError(code, os.strerror(code)), f"sync the vault {self.originals}")
+        finally:
+            os.close(fd)
+
+
+class VaultFolder:
+    """One day's folder and the names taken in it, whoever wrote them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._holders: dict[str, str] = {}  # key of a name -> the name on disk
+        self._by_inode: dict[int, str] = {}
+        self._seen_mtime_ns = -1
+
+    def refresh(self) -> None:
+        """Reads the folder where it has changed since; makes it where it is missing. Raises VaultTrouble."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            mtime_ns = os.stat(self.path).st_mtime_ns
+            if mtime_ns == self._seen_mtime_ns:
+                return
+            with os.scandir(self.path) as entries:
+                found = [(entry.name, entry.inode()) for entry in entries]
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"use the folder {self.path}") from error
+        self._holders = {name_key(name): name for name, _ in found}
+        self._by_inode = {inode: name for name, inode in found}
+        self._seen_mtime_ns = mtime_ns
+
+    def add(self, name: str, inode: int) -> None:
+        """Notes a name that was just placed here, or found taken."""
+        self._holders[name_key(name)] = name
+        self._by_inode[inode] = name
+
+    def remove(self, name: str, inode: int) -> None:
+        """Notes a name that we have just taken back."""
+        self._holders.pop(name_key(name), None)
+        self._by_inode.pop(inode, None)
+
+    def settled(self) -> None:
+        """All changes since `refresh` were our own: what is known still stands."""
+        self._seen_mtime_ns = os.stat(self.path).st_mtime_ns
+
+    def holder(self, name: str) -> str | None:
+        """The name on disk that is this name or differs from it only in case or Unicode form."""
+        return self._holders.get(name_key(name))
+
+    def standing(self, name: str, size: int, sha256: str) -> tuple[str, int] | None:
+        """The name and inode of a file that holds these bytes under this name or a number of it."""
+        for candidate in numbered_names(name):
+            holder = self.holder(candidate)
+            if holder is None:
+                return None
+            inode = _inode_if_same(self.path / holder, size, sha256)
+            if inode is not None:
+                return holder, inode
+        return None
+
+    def first_free(self, name: str, put: Callable[[Path], None], refused: set[str] | None = None) -> str:
+        """Puts a file under the first free name, which it returns; `put` raises FileExistsError where one is taken."""
+        for candidate in numbered_names(name):
+            if self.holder(candidate) is not None or (refused and candidate in refused):
+                continue
+            try:
+                put(self.path / candidate)
+            except FileExistsError:
+                self.add(candidate, 0)  # somebody else's, just now
+            else:
+                return candidate
+        raise AssertionError("numbered names never end")
+
+    def name_of(self, inode: int) -> str | None:
+        """The name under which an inode stands here already."""
+        return self._by_inode.get(inode)
+
+
+def name_key(name: str) -> str:
+    """Equal for names that Windows or macOS may take for one: case, Unicode form, trailing dots and spaces."""
+    folded = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFC", folded).rstrip(". ") or name
+
+
+def numbered_names(name: str, longest: int = 255) -> Iterator[str]:
+    """`name.jpg`, `name_1.jpg`, `name_2.jpg`, …, each at most `longest` bytes; a long stem is cut at a character."""
+    stem, dot, ending = name.rpartition(".")
+    if not stem or len(os.fsencode(ending)) > 16:  # a dot in front, or no ending at all
+        stem, dot, ending = name, "", ""
+    number = 0
+    while True:
+        tail = (f"_{number}" if number else "") + dot + ending
+        yield _cut(stem, longest - len(os.fsencode(tail))) + tail
+        number += 1
+
+
+def _cut(stem: str, size: int) -> str:
+    while len(os.fsencode(stem)) > size:
+        stem = stem[:-1]
+    return stem
+
+
+def fsync_folder(path: Path) -> None:
+    """Makes the names in a folder durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def name_in_one_step(temporary: Path, target: Path) -> None:
+    """Gives a finished file its name; raises FileExistsError where it is taken. The temporary name may stay."""
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in NO_LINK:
+            raise
+        rename_unless_taken(temporary, target)
+
+
+def rename_unless_taken(source: Path, target: Path) -> None:
+    """Renames; raises FileExistsError where the target exists, instead of replacing it."""
+    if _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(code, os.strerror(code), str(target))
+    # A filesystem that knows no rename which spares: reserve the name, then rename over the reservation.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.replace(source, target)
+
+
+def _inode_if_same(path: Path, size: int, sha256: str) -> int | None:
+    try:
+        fd = open_regular(str(path))
+    except (OSError, NotARegularFile):
+        return None
+    try:
+        status = os.fstat(fd)
+        return status.st_ino if status.st_size == size and sha256_of(fd) == sha256 else None
+    finally:
+        os.close(fd)
