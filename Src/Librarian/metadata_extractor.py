@@ -37,9 +37,9 @@ from datetime import datetime
 from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from . import capture_date, pillow_reader
-from .capture_date import Stamp
-from .exiftool_reader import Answer, ExifToolReader, Tags
+from Src.Librarian import capture_date, pillow_reader
+from Src.Librarian.capture_date import Stamp
+from Src.Librarian.exiftool_reader import Answer, ExifToolReader, Tags
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-from .exiftool_reader import Tags
+from Src.Librarian.exiftool_reader import Tags
 
 # Headers of a camera's JPEG, thumbnail and all, are rarely longer; what is longer takes a second read.
 HEAD = 64 * 1024
