@@ -47,9 +47,7 @@ class Restore:
 Decision = New | Duplicate | Twin | Restore
 
 
-def decide(
-    batch: Sequence[Inspected], known: Mapping[str, Kept], lives: Callable[[str, int], bool]
-) -> list[Decision]:
+def decide(batch: Sequence[Inspected], known: Mapping[str, Kept], lives: Callable[[str, int], bool]) -> list[Decision]:
     """What each file of a batch is, in order.
 
     `known` are the kept originals among the batch's hashes; `lives` tells whether one is still there, given its path

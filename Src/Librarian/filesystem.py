@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 # Other hosts, or the other side of a virtual machine, write here without our kernel noticing.
-_SILENT = re.compile(r"nfs4?|cifs|smb3?|smbfs|9p|virtiofs|vboxsf|drvfs|afs|ceph|glusterfs|fuse(?!blk|ctl)(\..*)?|fakeowner")
+_SILENT = re.compile(
+    r"nfs4?|cifs|smb3?|smbfs|9p|virtiofs|vboxsf|drvfs|afs|ceph|glusterfs|fuse(?!blk|ctl)(\..*)?|fakeowner"
+)
 
 
 def filesystem_type(folder: Path) -> str:

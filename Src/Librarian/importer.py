@@ -160,8 +160,10 @@ class Importer:
             if source.is_dir():
                 for path, state in walk_files(str(source), skip=storage):
                     yield IncomingFile(path, path, state, "import")
-            elif (state := regular_file_state(str(source))) is not None:
-                yield IncomingFile(str(source), str(source), state, "import")
+                continue
+            only = regular_file_state(str(source))
+            if only is not None:
+                yield IncomingFile(str(source), str(source), only, "import")
 
     def _passed_over(self, batch: list[IncomingFile]) -> tuple[list[Outcome], list[IncomingFile]]:
         """What of a batch is known from an earlier import to be done, and what is to be read."""
@@ -186,16 +188,17 @@ class Importer:
         """The last fate of each path in earlier imports; one query."""
         event = IngestEvent
         statement = (
-            select(
-                event.original_path, event.fate, event.file_size, event.source_mtime_ns, MediaAsset.final_path
-            )
+            select(event.original_path, event.fate, event.file_size, event.source_mtime_ns, MediaAsset.final_path)
             .outerjoin(MediaAsset, MediaAsset.file_hash == event.file_hash)
-            .where(event.original_path.in_([to_ledger(file.original_path) for file in batch]), event.source == "import")
+            .where(
+                event.original_path.in_([to_ledger(file.original_path) for file in batch]),
+                event.source == "import",
+            )
             .order_by(event.id)
         )
         with self._database.session() as session:
             return {
-                from_ledger(path): _Earlier(fate, size, mtime_ns, kept if kept is None else from_ledger(kept))
+                from_ledger(path): _Earlier(fate, size, mtime_ns, from_ledger(kept) if kept else None)
                 for path, fate, size, mtime_ns, kept in session.execute(statement)
             }
 
@@ -203,8 +206,8 @@ class Importer:
 @dataclass(frozen=True, slots=True)
 class _Earlier:
     fate: str
-    size: int
-    mtime_ns: int
+    size: int | None
+    mtime_ns: int | None
     kept_path: str | None
 
 

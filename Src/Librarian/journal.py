@@ -63,10 +63,10 @@ class Journal:
         for segment in segments:
             done = self._indexed.get(segment, 0)
             if segment.stat().st_size > done:
-                for entry, done in self._read(segment, done):  # noqa: B007
+                for entry, end in self._read(segment, done):
                     if entry.asset is not None:
                         self._index[entry.asset["file_hash"]] = entry
-                self._indexed[segment] = done
+                    self._indexed[segment] = end
         return {sha256: self._index[sha256] for sha256 in hashes if sha256 in self._index}
 
     def entries(self, segment: Path) -> Iterator[LedgerEntry]:

@@ -36,7 +36,8 @@ class LedgerEntry:
         assert self.asset is not None
         message = _renamed(self.event["original_name"], final_path)
         return LedgerEntry(
-            {**self.event, "final_path": final_path, "message": message}, {**self.asset, "final_path": final_path}
+            {**self.event, "final_path": final_path, "message": message},
+            {**self.asset, "final_path": final_path},
         )
 
     def turned(self, fate: Fate, final_path: str, message: str) -> LedgerEntry:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -152,7 +152,7 @@ class Librarian:
         self,
         decision: Decision,
         placed: dict[str, Placed],
-        problems: dict[str, Exception],
+        problems: Mapping[str, Exception],
         refused: dict[str, str],
     ) -> Outcome:
         file = decision.found.file

@@ -11,8 +11,8 @@ import threading
 from dataclasses import dataclass
 
 import pylibmagic  # noqa: F401  puts its bundled libmagic where `magic` finds it
-
 import magic
+
 from Src.Librarian.tiff_family import kind_of_tiff
 
 HEAD_SIZE = 16 * 1024

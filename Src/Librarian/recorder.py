@@ -189,7 +189,10 @@ class Recorder:
         ]
         restored = [e.asset for e in settled if e.asset is not None and e.event["fate"] == "restored"]
         if restored:
-            session.execute(_TAKE_PLACE, [{key: asset[column] for key, column in _TAKEN_OVER.items()} for asset in restored])
+            session.execute(
+                _TAKE_PLACE,
+                [{key: asset[column] for key, column in _TAKEN_OVER.items()} for asset in restored],
+            )
         # A replay that was cut off after its commit brings the same events again.
         session.execute(insert(_EVENTS).on_conflict_do_nothing(), [entry.event for entry in settled])
 

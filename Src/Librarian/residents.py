@@ -105,9 +105,7 @@ class Residents:
         tail = "no further try until ./factory retry" if delay is None else f"next try in {delay:g} s"
         logger.warning("%s: %s (attempt %d, %s)", file.original_path, reason, attempts, tail)
         fate: ledger_entry.Fate = "dead_letter" if delay is None else "failed"
-        return LedgerEntry(
-            ledger_entry.event_row(file, fate, message=reason, attempts=attempts, next_try_at=next_try)
-        )
+        return LedgerEntry(ledger_entry.event_row(file, fate, message=reason, attempts=attempts, next_try_at=next_try))
 
     def _stay(self, outcome: Outcome, stays: Stays, delay: float | None) -> None:
         self._watcher.hold(outcome.file, delay)

@@ -17,7 +17,6 @@ from Src.Librarian.inbox_lock import InboxLock
 from Src.Librarian.inbox_register import InboxRegister
 from Src.Librarian.inspection import Finding
 from Src.Librarian.librarian import Librarian, Outcome
-
 from Src.Librarian.residents import Residents
 from Src.Librarian.retry_policy import RetryPolicy
 from Src.Librarian.tally import Tally
@@ -246,7 +245,7 @@ def main() -> int:
     )
     service = InboxService(settings, database, heartbeat=LibrarianHeartbeat(beats))
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
         service.stop()
 
     signal.signal(signal.SIGTERM, on_signal)
