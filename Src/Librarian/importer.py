@@ -78,6 +78,11 @@ class Importer:
         self._stopping.set()
         self._librarian.stop()
 
+    @property
+    def ledger_away(self) -> str | None:
+        """Why rows wait in the journal; None where they are in the ledger."""
+        return self._librarian.recorder.away
+
     def workload(self) -> Workload:
         """Counts what there is to import."""
         load = Workload()

@@ -1,7 +1,7 @@
 """The journal: ledger entries on disk beside the vault, while the ledger is away.
 
 One JSON object a line, in segments that are only ever appended to and fsynced before `append` returns. A segment is
-removed when every entry of it is in the ledger. A torn last line was never acknowledged: its file is still in the inbox.
+removed when every entry of it is in the ledger. A torn last line was never acknowledged: the file is in the inbox.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from Src.Shared.models import IngestEvent, MediaAsset
 logger = logging.getLogger(__name__)
 
 _REPLAY_BATCH = 500
+_CONNECT_LIMIT = 5.0  # seconds; a server that recovers for longer is asked again
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 
 _ASSETS = cast(Table, MediaAsset.__table__)
@@ -85,7 +86,7 @@ class Recorder:
         if self._monotonic() < self._next_try:
             return False
         try:
-            self._database.ensure_ready()
+            self._database.ensure_ready(_CONNECT_LIMIT)
         except LedgerUnavailable as error:
             self._lost(error)
             return False

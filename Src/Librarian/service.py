@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -24,6 +26,7 @@ from Src.Librarian.vault import VaultTrouble
 from Src.Shared.database import Database
 from Src.Shared.heartbeat_service import HeartbeatService
 from Src.Shared.logs import configure_logging
+from Src.Shared.migrations import LedgerTooNew
 from Src.Shared.settings import Settings, SettingsError, load_settings
 
 logger = logging.getLogger(__name__)
@@ -72,6 +75,11 @@ class InboxService:
         self._trouble: str | None = None
         self._loaded_at = float("-inf")
         self.tally = Tally()
+
+    @property
+    def ledger_away(self) -> str | None:
+        """Why rows wait in the journal; None where they are in the ledger."""
+        return self._librarian.recorder.away
 
     def stop(self) -> None:
         """Ends `run` soon: the batch in hand is finished, or undone where it would take long. Signal-safe."""
@@ -250,10 +258,27 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    _stop_with_runner(service)
     beats.start()
     try:
         service.run()
+    except LedgerTooNew as error:
+        logger.error("%s", error)
+        return 2
     finally:
         beats.stop()
         database.close()
     return 0
+
+
+def _stop_with_runner(service: InboxService) -> None:
+    """Where `./factory up` runs the service: a runner that was killed leaves nobody to stop us."""
+    runner = int(os.environ.get("FACTORY_RUNNER", "0"))
+
+    def watch() -> None:
+        while os.getppid() == runner:
+            time.sleep(_TICK)
+        service.stop()
+
+    if runner:
+        threading.Thread(target=watch, name="runner-watch", daemon=True).start()

@@ -1,0 +1,33 @@
+"""Problems that a user can do something about, as one line: what, where, what to do."""
+
+from __future__ import annotations
+
+import click
+
+
+class Problem(Exception):
+    """Wrong usage or environment. The message is the line."""
+
+
+_TOLD_BY_NAME = {
+    "SettingsError": "settings",
+    "SourceError": "import",
+    "VaultTrouble": "vault",
+    "InboxTrouble": "inbox",
+    "AnotherLibrarian": "inbox",
+    "LedgerUnavailable": "ledger",
+    "LedgerTooNew": "ledger",
+    "EmbeddedPostgresError": "database",
+}
+
+
+def one_line(error: BaseException) -> str | None:
+    """The line for a problem; None where it is none of the user's but a defect of ours."""
+    if isinstance(error, click.ClickException):
+        usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx else ""
+        return f"{usage}factory: {error.format_message()}"
+    if isinstance(error, Problem):
+        return f"factory: {error}"
+    # By name: importing them all would make every command wait for SQLAlchemy.
+    about = _TOLD_BY_NAME.get(type(error).__name__)
+    return f"factory: {about}: {error}" if about is not None else None

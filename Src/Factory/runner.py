@@ -1,0 +1,71 @@
+"""`up`: all services of one factory on this machine, under supervisor (supervisord.org)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from Src.Factory import report
+from Src.Shared.settings import PROJECT_ROOT, Settings
+
+# What runs, and how. `up` grows by a line for each service that comes.
+SERVICES = {
+    "librarian": ("-m", "Src.Librarian.librarian"),
+    "cleanup": ("-m", "Src.Shared.cleanup_script", "--every", "24"),
+}
+
+
+def run_services(settings: Settings) -> NoReturn:
+    """Becomes the process runner: Ctrl-C or SIGTERM stops all services, then the database, then itself."""
+    settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    config = settings.run / "supervisord.conf"
+    config.write_text(_config(settings), encoding="utf-8", errors="surrogateescape")
+    database = (settings.database_url is None and f"embedded, in {settings.db_data}") or "external"
+    report.heading("Photo Factory is starting; Ctrl-C stops it.")
+    report.line("inbox", str(settings.inbox))
+    report.line("vault", str(settings.originals))
+    report.line("database", f"{database}; look into it with ./factory psql")
+    report.line("status", "./factory status")
+    sys.stdout.flush()
+    environment = dict(os.environ, PYTHONPATH=str(PROJECT_ROOT), FACTORY_RUNNER=str(os.getpid()))
+    environment["PYTHONWARNINGS"] = "ignore"  # supervisor's own, about a package it can do without
+    command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(config)]
+    os.execve(sys.executable, command, environment)
+
+
+def _config(settings: Settings) -> str:
+    user = "user=root\n" if os.geteuid() == 0 else ""  # said explicitly, or supervisor warns about it
+    parts = [
+        "[supervisord]\n"
+        "nodaemon=true\n"
+        f"{user}"
+        "loglevel=warn\n"
+        "logfile=/dev/null\n"
+        "logfile_maxbytes=0\n"
+        f"pidfile={_quoted(settings.run / 'supervisord.pid')}\n"
+        f"childlogdir={_quoted(settings.run)}\n"
+    ]
+    for name, arguments in SERVICES.items():
+        parts.append(
+            f"[program:{name}]\n"
+            f"command={_quoted(sys.executable)} {' '.join(arguments)}\n"
+            f"directory={_quoted(PROJECT_ROOT)}\n"
+            "redirect_stderr=true\n"
+            "stdout_logfile=/dev/stdout\n"
+            "stdout_logfile_maxbytes=0\n"
+            "autorestart=true\n"
+            "startsecs=1\n"
+            "startretries=1000000\n"  # a factory that nobody minds must not give up
+            "stopwaitsecs=20\n"
+            "stopasgroup=false\n"
+            "killasgroup=true\n"
+        )
+    return "\n".join(parts)
+
+
+def _quoted(path: Path | str) -> str:
+    """A path in supervisor's configuration: `%` is its own, spaces end a word, `;` after one starts a comment."""
+    text = str(path).replace("%", "%%")
+    return f'"{text}"' if any(char in text for char in " ;'") else text
