@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +21,23 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def ledger_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def session_postgres_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="pf-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def postgres_folder() -> Iterator[Path]:
+    """For a PostgreSQL of the test's own. Not in `tmp_path`: each start of pytest closes that for other users,
+    and where we are root PostgreSQL is another user."""
+    with tempfile.TemporaryDirectory(prefix="pf-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def ledger_server(session_postgres_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A running PostgreSQL with a migrated template database. It is shared: do not stop or kill it."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("db"))
+    server = EmbeddedPostgres(session_postgres_folder / "db")
     _run_sql(
         server.ensure_running(),
         "ALTER SYSTEM SET fsync = off",  # nothing here has to outlive a power cut

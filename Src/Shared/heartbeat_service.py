@@ -40,7 +40,7 @@ class HeartbeatService:
     """A thread that writes the heartbeats of one service. Nothing that happens to it reaches the service.
 
     Each heartbeat replaces the service's row of `system_status` and adds one to `system_status_history`.
-    `interval` is in seconds. `touch` belongs to the service's own loop: a thread that lives proves nothing about that.
+    `interval` is in seconds. `touch` belongs in the service's own loop, whose life a thread does not prove.
     """
 
     def __init__(
@@ -85,9 +85,7 @@ class HeartbeatService:
         if self._liveness is not None:
             self._liveness.touch()
 
-    def stop(
-        self, final_status: Status = "OK", current_task: str = "stopped", message: str | None = None
-    ) -> None:
+    def stop(self, final_status: Status = "OK", current_task: str = "stopped", message: str | None = None) -> None:
         """Writes a last heartbeat, if the ledger takes it within a few seconds, and ends."""
         with self._changed:
             self._report = _Report(final_status, current_task, message)

@@ -19,9 +19,7 @@ from Src.Shared.settings import Settings
 
 # Control characters (ANSI escapes begin with one), line and paragraph separators, what turns the writing
 # direction, bytes that are no UTF-8 (lone surrogates), the byte order mark.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
-)
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # Greedy up to the last @: a password may hold one.
 _PASSWORD_IN_URL = re.compile(r"(://[^\s/:@]*):\S*@")

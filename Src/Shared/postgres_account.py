@@ -53,9 +53,7 @@ def account_for(folder: Path, cluster: Path) -> Account:
     """
     if os.geteuid() != 0:
         if cluster.exists() and cluster.stat().st_uid != os.geteuid():
-            raise AccountError(
-                f"{cluster} belongs to {_name(cluster.stat().st_uid)}: run as that user, or as root"
-            )
+            raise AccountError(f"{cluster} belongs to {_name(cluster.stat().st_uid)}: run as that user, or as root")
         return Account(os.geteuid(), os.getegid())
     for path in (cluster, folder):
         if path.exists() and (uid := path.stat().st_uid) != 0:

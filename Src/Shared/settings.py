@@ -17,6 +17,8 @@ from dotenv import dotenv_values
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
+PATHS = {"FACTORY_DATA", "INBOX_PATH", "STORAGE_PATH", "FACTORY_DB_DATA"}
+
 WatchMode = Literal["auto", "events", "polling"]
 LogFormat = Literal["text", "json"]
 T = TypeVar("T")
@@ -73,7 +75,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     Raises SettingsError for the first value that cannot be used.
     """
     env_file = PROJECT_ROOT / ".env" if env_file is None else env_file
-    from_file = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file.is_file() else {}
+    from_file = _read_env_file(env_file)
     values = {**from_file, **{k: v for k, v in (os.environ if environ is None else environ).items() if v}}
 
     data = _path(values, "FACTORY_DATA", PROJECT_ROOT / "Factory_Data")
@@ -101,14 +103,32 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     )
 
 
+def _read_env_file(env_file: Path) -> dict[str, str]:
+    if not env_file.is_file():
+        return {}
+    try:
+        values = {name: value for name, value in dotenv_values(env_file).items() if value}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{env_file}: cannot be read ({error})") from error
+    for name in PATHS & values.keys():
+        # From wherever a command is given, it is the same factory.
+        if not values[name].startswith("~"):
+            values[name] = str(env_file.absolute().parent / values[name])
+    return values
+
+
 def _path(values: Mapping[str, str], name: str, default: Path) -> Path:
     text = values.get(name)
     if text is None:
         return default
-    path = Path(text).expanduser()
     if "\0" in text:
         raise SettingsError(f"{name}: holds a NUL character; give a folder's path")
-    if path.exists() and not path.is_dir():
+    try:
+        path = Path(text).expanduser()
+        is_other = path.exists() and not path.is_dir()
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody's home
+        raise SettingsError(f"{name}={text}: is no usable path ({error})") from error
+    if is_other:
         raise SettingsError(f"{name}={text}: is a file; give a folder's path")
     return path.absolute()
 
@@ -182,9 +202,7 @@ def _database_url(values: Mapping[str, str]) -> str | None:
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
             # The value may hold a password: it is not repeated.
-            raise SettingsError(
-                "DATABASE_URL: should begin with postgresql:// (only PostgreSQL can be the ledger)"
-            )
+            raise SettingsError("DATABASE_URL: should begin with postgresql:// (only PostgreSQL can be the ledger)")
         return f"postgresql+psycopg2://{rest}"  # SQLAlchemy 2.1 reads a bare postgresql:// as psycopg 3
     host = values.get("DB_HOST")
     if host is None:
@@ -194,4 +212,8 @@ def _database_url(values: Mapping[str, str]) -> str | None:
     password = quote(values.get("DB_PASSWORD", ""), safe="")
     name = quote(values.get("DB_DATABASE_NAME", "photo_factory"), safe="")
     login = f"{user}:{password}" if password else user
+    if host.startswith("/"):  # the folder of a socket
+        return f"postgresql+psycopg2://{login}@/{name}?host={quote(host)}&port={port}"
+    if ":" in host:  # IPv6
+        host = f"[{host.strip('[]')}]"
     return f"postgresql+psycopg2://{login}@{host}:{port}/{name}"

@@ -78,9 +78,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_ingest_events_happened_at", "ingest_events", ["happened_at"])
     op.create_index("ix_ingest_events_file_hash", "ingest_events", ["file_hash"])
-    op.create_index(
-        "ix_ingest_events_original_path", "ingest_events", ["original_path"], postgresql_using="hash"
-    )
+    op.create_index("ix_ingest_events_original_path", "ingest_events", ["original_path"], postgresql_using="hash")
 
     op.create_table(
         "inbox_files",
