@@ -6,7 +6,6 @@ failed, 2 wrong usage or environment, 130 interrupted.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -100,26 +99,16 @@ def test(context: typer.Context) -> None:
 
 
 def main() -> int:
-    """Runs a command; problems become one line and an exit code."""
+    """Runs a command; a problem becomes one line and exit code 2."""
     try:
-        app(prog_name="factory", standalone_mode=False)
-        return 0
-    except typer.Exit as exit_:
-        return exit_.exit_code
-    except typer.Abort:
-        return 130
-    except KeyboardInterrupt:
-        print("factory: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader, `head` say, had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        app(prog_name="factory")
     except Exception as error:
         line = one_line(error)
         if line is None:
             raise
         print(line, file=sys.stderr)
         return 2
+    return 0
 
 
 def _settings(command: str) -> Settings:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import click
-
 
 class Problem(Exception):
     """Wrong usage or environment. The message is the line."""
@@ -23,9 +21,6 @@ _TOLD_BY_NAME = {
 
 def one_line(error: BaseException) -> str | None:
     """The line for a problem; None where it is none of the user's but a defect of ours."""
-    if isinstance(error, click.ClickException):
-        usage = error.ctx.get_usage() + "\n" if isinstance(error, click.UsageError) and error.ctx else ""
-        return f"{usage}factory: {error.format_message()}"
     if isinstance(error, Problem):
         return f"factory: {error}"
     # By name: importing them all would make every command wait for SQLAlchemy.

@@ -15,6 +15,8 @@ from rich.text import Text
 from Src.Shared.logs import escaped
 
 out = Console(highlight=False)
+if not out.is_terminal:
+    out.width = 300  # a file or a pipe has room
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -32,7 +34,7 @@ def line(label: str, value: str, style: str = "") -> None:
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """File names and errors are hostile text: nothing in them is taken for markup or reaches the terminal raw."""
-    grid = Table(box=box.SIMPLE, pad_edge=False)
+    grid = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:

@@ -77,11 +77,12 @@ class Recorder:
         self._monotonic = monotonic
         self._wait = 0.0
         self._next_try = 0.0
-        self.away: str | None = "not connected yet"  # why the ledger cannot be used; None: it can
+        self._connected = False
+        self.away: str | None = None  # why the ledger could not be used when it was last asked
 
     def connect(self) -> bool:
         """Makes the ledger usable if it can be, with a wait of 1 s to 60 s between attempts; whether it is."""
-        if self.away is None:
+        if self._connected:
             return True
         if self._monotonic() < self._next_try:
             return False
@@ -90,7 +91,7 @@ class Recorder:
         except LedgerUnavailable as error:
             self._lost(error)
             return False
-        self.away, self._wait = None, 0.0
+        self._connected, self.away, self._wait = True, None, 0.0
         logger.info("the ledger is there")
         return True
 
@@ -159,9 +160,9 @@ class Recorder:
         return []
 
     def _lost(self, error: LedgerUnavailable) -> None:
-        if self.away is None or not self._wait:
+        if self.away is None:
             logger.warning("the ledger is away, rows go to the journal: %s", error)
-        self.away = str(error)
+        self._connected, self.away = False, str(error)
         self._wait = min(max(_FIRST_WAIT, self._wait * 2), _LONGEST_WAIT)
         self._next_try = self._monotonic() + self._wait
 

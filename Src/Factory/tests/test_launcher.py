@@ -46,16 +46,24 @@ class Project:
         self.require("probe==1")
         self.require("probe==1", file="requirements/test.txt")
         (root / "requirements" / "debian-test.txt").write_text("# none\n")
-        for version in "12":
-            make_wheel(root / "requirements", version)
+        make_wheel(root / "requirements", "probe", "1")
+        make_wheel(root / "requirements", "probe", "2")
+        make_wheel(root / "requirements", "extra", "1")
 
     def require(self, line: str, file: str = "requirements/local.txt") -> None:
         if file == "requirements/local.txt":
             (self.root / "requirements.txt").write_text("-r requirements/local.txt\n")
         (self.root / file).write_text(f"--no-index\n--find-links {self.root.as_uri()}/requirements\n{line}\n")
 
-    def require_from(self, index: HangingIndex) -> None:
-        (self.root / "requirements" / "local.txt").write_text(f"--index-url {index.url}\nprobe==1\n")
+    def require_from(self, index: HangingIndex, file: str = "requirements/local.txt") -> None:
+        (self.root / file).write_text(f"--index-url {index.url}\nhanging==1\n")
+
+    def leave_half_installed(self, package: str) -> None:
+        """What a pip killed half-way can leave: it looks installed, but is not."""
+        (packages,) = self.root.glob(".venv/lib/python*/site-packages")
+        info = packages / f"{package}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -120,13 +128,18 @@ class HangingIndex:
             self._connection.close()
 
 
-def make_wheel(folder: Path, version: str) -> None:
-    info = f"probe-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"probe-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("probe.py", f"VERSION = {version!r}\n")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: probe\nVersion: {version}\n")
+def make_wheel(folder: Path, name: str, version: str) -> None:
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def make_command(path: Path, script: str = "exit 0") -> None:
@@ -181,7 +194,7 @@ class TestFirstAndLaterRuns:
         assert second.stderr == ""
 
     def test_settings_of_the_user_that_would_stop_pip_do_not(self, project: Project, tmp_path: Path) -> None:
-        make_wheel(tmp_path, "1")
+        make_wheel(tmp_path, "probe", "1")
         with zipfile.ZipFile(tmp_path / "probe-1-py3-none-any.whl") as wheel:
             wheel.extractall(tmp_path / "elsewhere")  # pip must not take this one for installed
 
@@ -245,14 +258,8 @@ class TestInterruptedAndFailed:
         project.require_from(index)
         process = project.start("x")
         index.wait_for_pip()
-        # What a pip killed half-way can leave: it looks installed, but is not.
-        (packages,) = project.root.glob(".venv/lib/python*/site-packages")
-        (packages / "probe-1.dist-info").mkdir()
-        (packages / "probe-1.dist-info" / "METADATA").write_text(
-            "Metadata-Version: 2.1\nName: probe\nVersion: 1\n"
-        )
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        project.leave_half_installed("probe")
+        kill_all(process)
         project.require("probe==1")
 
         outcome = project.run("x")
@@ -260,6 +267,31 @@ class TestInterruptedAndFailed:
         assert MAKES_VENV in outcome.stderr
         assert outcome.told["probe"] == "1"
         assert not (project.root / ".venv.old").exists()
+
+    def test_killed_while_adding_the_test_requirements(self, project: Project, index: HangingIndex) -> None:
+        assert project.run("setup").code == 0
+        project.require_from(index, file="requirements/test.txt")
+        process = project.start("test")
+        index.wait_for_pip()
+        project.leave_half_installed("extra")
+        kill_all(process)
+        project.require("extra==1", file="requirements/test.txt")
+
+        assert project.run("test").told["probe"] == "1"
+        assert list(project.root.glob(".venv/lib/*/site-packages/extra.py"))
+
+    def test_killed_in_a_change_that_is_then_taken_back(self, project: Project, index: HangingIndex) -> None:
+        assert project.run("setup").code == 0
+        project.require_from(index)
+        process = project.start("x")
+        index.wait_for_pip()
+        kill_all(process)
+        project.require("probe==1")
+
+        outcome = project.run("x")
+
+        assert MAKES_VENV in outcome.stderr  # what the change left half-done is gone
+        assert outcome.told["probe"] == "1"
 
     def test_the_pip_of_a_killed_launcher_is_waited_for(self, project: Project, index: HangingIndex) -> None:
         project.require_from(index)
@@ -314,7 +346,7 @@ class TestInterruptedAndFailed:
 
 
 class TestChanges:
-    def test_new_pins_are_installed_and_a_broken_or_moved_venv_is_made_anew(self, project: Project) -> None:
+    def test_new_pins_are_installed_into_the_venv_at_hand(self, project: Project) -> None:
         assert project.run("setup").code == 0
 
         project.require("probe==2")
@@ -322,18 +354,32 @@ class TestChanges:
         assert changed.told["probe"] == "2"
         assert MAKES_VENV not in changed.stderr
 
+    def test_a_venv_whose_python_was_removed_is_made_anew(
+        self, project: Project, launcher: ModuleType, tmp_path: Path
+    ) -> None:
+        assert project.run("setup").code == 0
         python = project.root / ".venv" / "bin" / "python"
+        make_command(tmp_path / "other-python", f'exec "{python}3" "$@"')
         python.unlink()
-        python.symlink_to("/nowhere/python3")
-        repaired = project.run("x")
-        assert repaired.told["probe"] == "2"
-        assert MAKES_VENV in repaired.stderr
+        python.symlink_to(tmp_path / "other-python")
+        venv = launcher.Venv(str(project.root))
+        Path(venv.stamp_path("local")).write_bytes(venv.expected("local"))
+        assert MAKES_VENV not in project.run("x").stderr
 
+        (tmp_path / "other-python").unlink()
+
+        outcome = project.run("x")
+        assert MAKES_VENV in outcome.stderr
+        assert outcome.told["probe"] == "1"
+
+    def test_a_moved_project_gets_a_new_venv(self, project: Project) -> None:
+        assert project.run("setup").code == 0
         project.root = project.root.rename(project.root.with_name("moved"))
-        project.require("probe==2")
-        (project.root / "requirements.txt").write_text("probe==2\n--no-index\n--find-links requirements\n")
+        project.require("probe==1")
+
         moved = project.run("x")
-        assert moved.told["probe"] == "2"
+
+        assert moved.told["probe"] == "1"
         assert MAKES_VENV in moved.stderr
 
 
@@ -361,17 +407,13 @@ class TestPythonVersion:
         monkeypatch.setenv("PATH", f"{tmp_path / 'shims'}:{tmp_path / 'real'}")
         assert os.path.realpath(launcher.find_newer_python()) == PYTHON
 
-    def test_a_real_old_python_goes_on_in_a_newer_one_or_says_so(
-        self, ready: Project, tmp_path: Path
-    ) -> None:
+    def test_a_real_old_python_goes_on_in_a_newer_one_or_says_so(self, ready: Project, tmp_path: Path) -> None:
         old = find_old_python()
         if old is None:
             pytest.skip("no Python older than 3.11 on this machine")
         factory = ready.root / "factory"
 
-        refused = subprocess.run(
-            [old, factory], env=ready.environment, capture_output=True, text=True, check=False
-        )
+        refused = subprocess.run([old, factory], env=ready.environment, capture_output=True, text=True, check=False)
         assert refused.returncode == 2
         assert refused.stderr.startswith("factory: Python 3.")
         assert refused.stderr.count("\n") == 1
