@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ def run_services(settings: Settings) -> NoReturn:
     report.line("database", f"{database}; look into it with ./factory psql")
     report.line("status", "./factory status")
     sys.stdout.flush()
+    # Several processes write here; into a file only appending keeps them from writing over each other.
+    fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
     environment = dict(os.environ, PYTHONPATH=str(PROJECT_ROOT), FACTORY_RUNNER=str(os.getpid()))
     environment["PYTHONWARNINGS"] = "ignore"  # supervisor's own, about a package it can do without
     command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(config)]
