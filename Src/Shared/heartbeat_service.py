@@ -16,12 +16,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.ledger_text import plain_text
 from Src.Shared.liveness import LivenessFile
+from Src.Shared.migrations import LedgerTooNew
 from Src.Shared.models import SystemStatus, SystemStatusHistory
 
 Status = Literal["OK", "WARNING", "ERROR"]
 
 CHANGE_INTERVAL = 1.0  # seconds between two writes at least, however often the status changes
 RETRY_INTERVAL = 5.0  # seconds to the next try while the ledger is away
+READY_LIMIT = 5.0  # seconds to wait for a database that is starting
 STOP_LIMIT = 5.0  # seconds that the last heartbeat may take
 TEXT_LIMIT = 2000  # characters; a message is for people to read
 
@@ -54,6 +56,7 @@ class HeartbeatService:
         self._report = _Report("OK", "starting")
         self._urgent = False
         self._stopping = False
+        self._ready = False
         self._outage = ""
         self._thread = threading.Thread(target=self._run, name=f"heartbeat {service_name}", daemon=True)
 
@@ -125,6 +128,9 @@ class HeartbeatService:
                 "interval_seconds": self._interval,
                 "details": None if report.details is None else _json(report.details),
             }
+            if not self._ready:  # at the first start there may be no tables yet
+                self._database.ensure_ready(READY_LIMIT)
+                self._ready = True
             with self._database.session() as session:
                 session.execute(
                     upsert(SystemStatus)
@@ -133,6 +139,7 @@ class HeartbeatService:
                 )
                 session.execute(insert(SystemStatusHistory).values(**values, heartbeat_timestamp=func.now()))
         except Exception as error:
+            self._ready = False
             self._note_outage(error)
             return False
         if self._outage:
@@ -146,7 +153,7 @@ class HeartbeatService:
         if kind == self._outage:
             return
         self._outage = kind
-        if isinstance(error, LedgerUnavailable):
+        if isinstance(error, LedgerUnavailable | LedgerTooNew):
             log.warning("No heartbeat: %s", error)
         else:
             log.error("No heartbeat", exc_info=error)
