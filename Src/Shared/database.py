@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg2
 from sqlalchemy import Engine, create_engine, event
@@ -83,8 +83,19 @@ class Database:
         DataError, ...) pass through.
         """
         engine = self._connected_engine()
-        with self._outages_named(engine), Session(engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        with self._outages_named(engine):
+            session = Session(engine, expire_on_commit=False)
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                # What is raised tells more than what undoing meets on a connection that is gone.
+                with suppress(sa_exc.DBAPIError):
+                    session.rollback()
+                raise
+            finally:
+                with suppress(sa_exc.DBAPIError):
+                    session.close()
 
     def ensure_ready(self, wait: float = START_LIMIT) -> None:
         """Starts the embedded server if it is down, connects, and brings the schema up to date.

@@ -1,0 +1,173 @@
+"""The schema: what Alembic makes is what the models say, once, whoever comes first."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from Src.Shared import migrations
+from Src.Shared.database import Database, LedgerTooNew
+from Src.Shared.embedded_postgres import EmbeddedPostgres
+from Src.Shared.migrations import HEAD, current_revision, migrate
+from Src.Shared.models import Base
+from Src.Shared.settings import PROJECT_ROOT, Settings
+from Src.Shared.tests.postgres_helpers import ask
+
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def _empty_database(ledger_server: EmbeddedPostgres) -> Iterator[Engine]:
+    server = ledger_server.ensure_running()
+    name = f"empty_{next(_numbers)}"
+    ask(server, f"CREATE DATABASE {name}")
+    engine = create_engine(make_url(server).set(database=name))
+    yield engine
+    engine.dispose()
+    ask(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty(ledger_server: EmbeddedPostgres) -> Iterator[Engine]:
+    """A database with nothing in it."""
+    with _empty_database(ledger_server) as engine:
+        yield engine
+
+
+def _dump(server: EmbeddedPostgres, engine: Engine) -> str:
+    url = engine.url
+    host, database = str(url.query["host"]), str(url.database)
+    command = [str(server.bin / "pg_dump"), "--schema-only", "--no-owner", "--restrict-key=same"]
+    command += ["--exclude-table=alembic_version", "-U", str(url.username), "-h", host, database]
+    dump: str = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return dump
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return current_revision(connection)
+
+
+def test_an_empty_ledger_is_brought_to_the_newest_schema(empty: Engine) -> None:
+    assert _revision(empty) is None
+    assert migrate(empty) is True
+    assert _revision(empty) == HEAD
+    assert migrate(empty) is False
+
+
+def test_head_is_the_newest_revision() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_alembic_finds_no_difference_to_the_models(empty: Engine) -> None:
+    migrate(empty)
+    with empty.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_dump_is_the_same_as_of_the_models(empty: Engine, ledger_server: EmbeddedPostgres) -> None:
+    """Alembic does not compare everything: not the checks, nor what partial indexes cover, nor column order."""
+    migrate(empty)
+    migrated = _dump(ledger_server, empty)
+    with _empty_database(ledger_server) as by_models:
+        Base.metadata.create_all(by_models)
+        assert _dump(ledger_server, by_models) == migrated
+    assert migrated.count("CREATE") > 15
+
+
+def test_many_services_at_once_migrate_once(empty: Engine) -> None:
+    results: list[object] = []
+
+    def start(engine: Engine) -> None:
+        try:
+            results.append(migrate(engine))
+        except Exception as error:
+            results.append(error)
+
+    engines = [create_engine(empty.url) for _ in range(4)]
+    threads = [threading.Thread(target=start, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for engine in engines:
+        engine.dispose()
+    assert sorted(map(str, results)) == ["False", "False", "False", "True"]
+
+
+def test_a_migration_waits_for_another_one_but_not_for_ever(empty: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "_LOCK_LIMIT", 0.2)
+    with empty.connect() as other:
+        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": migrations._LOCK})
+        with pytest.raises(OperationalError, match="lock timeout"):
+            migrate(empty)
+        other.invalidate()
+    assert migrate(empty) is True
+
+
+def test_a_migration_that_fails_leaves_nothing(empty: Engine) -> None:
+    with empty.begin() as connection:
+        connection.execute(text("CREATE TABLE system_status_history (in_the_way int)"))
+    with pytest.raises(Exception, match="system_status_history"):
+        migrate(empty)
+    with empty.connect() as connection:
+        tables = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
+    assert set(tables) <= {"system_status_history", "alembic_version"}
+
+
+def test_a_ledger_of_a_later_version_is_left_alone(factory_settings: Settings, database: Database) -> None:
+    with database.session() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(LedgerTooNew, match="9999") as caught:
+        database.ensure_ready()
+    assert "\n" not in str(caught.value)
+    with database.session() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+def test_nothing_to_do_costs_one_query(database: Database) -> None:
+    database.ensure_ready()
+    statements: list[str] = []
+    assert database._engine is not None
+    event.listen(database._engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    database.ensure_ready()
+    assert statements == ["SELECT version_num FROM alembic_version"]
+
+
+def test_nothing_to_do_does_not_import_alembic(factory_settings: Settings) -> None:
+    program = (
+        "import sys\n"
+        "from sqlalchemy import create_engine\n"
+        "from Src.Shared.migrations import migrate\n"
+        "migrate(create_engine(sys.argv[1]))\n"
+        "print('alembic' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, str(factory_settings.database_url)]
+    ran = subprocess.run(command, cwd=PROJECT_ROOT, check=True, capture_output=True, text=True)
+    assert ran.stdout == "False\n"
+
+
+def test_the_limits_of_a_migration_do_not_stay(empty: Engine) -> None:
+    with empty.connect() as connection:
+        before = connection.scalar(text("SHOW lock_timeout"))
+    migrate(empty)
+    with empty.connect() as connection:
+        assert connection.scalar(text("SHOW lock_timeout")) == before
+        assert connection.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) == 0
