@@ -22,7 +22,7 @@ from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedia, Unreadable
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.placing import Placed, Placer, ReadTrouble, Wanted
+from Src.Librarian.placing import NotPlaced, Placed, Placer, ReadTrouble, Wanted
 from Src.Librarian.recorder import Recorder
 from Src.Librarian.vault import Vault, VaultTrouble
 from Src.Librarian.worker_pool import WorkerPool
@@ -90,8 +90,20 @@ class Librarian:
     def settle(self, findings: Sequence[Finding]) -> list[Outcome]:
         """Decides, places, records and clears a batch.
 
-        Raises VaultTrouble, and then nothing of the batch is placed, recorded or cleared.
+        Raises VaultTrouble, and then nothing of the batch is placed, recorded or cleared. A defect of ours that one
+        file brings to light must not hold up the others: the batch is then settled file by file.
         """
+        try:
+            return self._settle(findings)
+        except VaultTrouble:
+            raise
+        except Exception as error:
+            if len(findings) == 1:
+                logger.exception("a defect, please report it: %s", findings[0].file.original_path)
+                return [Outcome(findings[0].file, "failed", reason=f"a defect in Photo Factory: {error!r}")]
+        return [outcome for finding in findings for outcome in self.settle([finding])]
+
+    def _settle(self, findings: Sequence[Finding]) -> list[Outcome]:
         media = [finding for finding in findings if isinstance(finding, Inspected)]
         outcomes = [outcome for finding in findings if (outcome := _without_placing(finding)) is not None]
         notices = [_not_media_entry(finding) for finding in findings if isinstance(finding, NotMedia)]
@@ -117,8 +129,7 @@ class Librarian:
             known = self.recorder.known([found.sha256 for found in media]) if media else {}
             decisions = decide(media, known, self.vault.holds)
             to_place = [one for one in decisions if isinstance(one, New | Restore)]
-            with self.vault.durably():
-                answers = self._placer.place([self._wanted(one) for one in to_place])
+            answers = self._place([self._wanted(one) for one in to_place])
             placed = {
                 one.found.file.path: answer
                 for one, answer in zip(to_place, answers, strict=True)
@@ -140,6 +151,18 @@ class Librarian:
             if not isinstance(answer, Placed)
         }
         return [self._outcome(one, placed, problems, refused) for one in decisions]
+
+    def _place(self, wanted: Sequence[Wanted]) -> list[Placed | NotPlaced]:
+        """Places a batch durably, or leaves nothing of it."""
+        answers: list[Placed | NotPlaced] = []
+        try:
+            with self.vault.durably():
+                answers = self._placer.place(wanted)
+            self.vault.check()  # unmounted under our hands?
+        except BaseException:
+            self._placer.take_back(answer for answer in answers if isinstance(answer, Placed))
+            raise
+        return answers
 
     def _wanted(self, decision: New | Restore) -> Wanted:
         found = decision.found

@@ -113,7 +113,9 @@ class InboxService:
                 self._in_trouble(InboxTrouble(f"the inbox {self._settings.inbox} cannot be used: {error.strerror}"))
                 continue
             if self._once:
-                raise AnotherLibrarian(f"another Librarian is already working on {self._settings.inbox}")
+                raise AnotherLibrarian(
+                    f"another Librarian is already working on {self._settings.inbox}; it files what is there"
+                )
             if not told:
                 logger.info("another Librarian works on %s; waiting to take over", self._settings.inbox)
                 told = True

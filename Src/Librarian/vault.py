@@ -180,7 +180,7 @@ class VaultFolder:
     def refresh(self) -> None:
         """Reads the folder where it has changed since; makes it where it is missing. Raises VaultTrouble."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            _make_day_folder(self.path)
             mtime_ns = os.stat(self.path).st_mtime_ns
             if mtime_ns == self._seen_mtime_ns:
                 return
@@ -237,6 +237,13 @@ class VaultFolder:
     def name_of(self, inode: int) -> str | None:
         """The name under which an inode stands here already."""
         return self._by_inode.get(inode)
+
+
+def _make_day_folder(path: Path) -> None:
+    """Makes a day's folder and its year's, but never what should be there: the vault may be unmounted."""
+    if not path.is_dir():
+        path.parent.mkdir(exist_ok=True)
+        path.mkdir(exist_ok=True)
 
 
 def name_key(name: str) -> str:
