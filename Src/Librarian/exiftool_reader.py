@@ -5,21 +5,24 @@ service that runs for months, and are settled here: its reading never ends when 
 file reads as "nothing yet", for ever), and it has no time limit. A file that hangs or crashes ExifTool
 costs that file its metadata, never the batch and never the service.
 
-On Linux PyExifTool has the kernel end the process with the *thread* that started it (PR_SET_PDEATHSIG):
-use a reader from one long-lived thread, or at least start it from there.
+On Linux the kernel ends the process with the *thread* that started it (PR_SET_PDEATHSIG): use a reader from
+one long-lived thread, or at least start it from there.
 """
 
+import ctypes
 import json
 import logging
 import math
 import os
 import selectors
 import shutil
+import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any, Self
@@ -90,11 +93,8 @@ class ExifToolReader:
         self._aliases: str | None = None
         self._no_start_before = -math.inf
         self._process: _StayOpen | None = None
-        # -config "": a ~/.ExifTool_config could redefine tags, and the answers would depend on who asks.
         with suppress(FileNotFoundError):
-            self._process = _StayOpen(
-                common_args=[*OPTIONS, *(f"-{tag}" for tag in ASKED)], config_file="", encoding="utf-8"
-            )
+            self._process = _StayOpen(common_args=[*OPTIONS, *(f"-{tag}" for tag in ASKED)], encoding="utf-8")
             self._process.time_limit = time_limit
 
     def __enter__(self) -> Self:
@@ -132,10 +132,7 @@ class ExifToolReader:
             regular = [path for path in batch if _is_regular(path)]
             found = iter(self._read_batch(regular) if regular else ())
             known = set(regular)
-            answers += [
-                next(found) if path in known else Answer(error="not a readable regular file")
-                for path in batch
-            ]
+            answers += [next(found) if path in known else Answer(error="not a readable regular file") for path in batch]
         return answers
 
     def _read_batch(self, paths: Sequence[str]) -> list[Answer]:
@@ -216,6 +213,26 @@ class _StayOpen(ExifTool):  # type: ignore[misc]  # PyExifTool has no type hints
 
     time_limit: float = 20.0
     _requests: int = 0
+    _process: Any  # subprocess.Popen[bytes] while it runs, else None
+
+    def run(self) -> None:
+        """As PyExifTool's, but the process dies with us even where we ignore signals.
+
+        PyExifTool has the kernel send SIGTERM; a worker that ignores SIGTERM hands that on to its children,
+        and ExifTool would wait for its next command for ever.
+        """
+        # -config "": a ~/.ExifTool_config could redefine tags, and the answers would depend on who asks.
+        self._process = subprocess.Popen(
+            [self._executable, "-config", "", "-stay_open", "True", "-@", "-", "-common_args", *self._common_args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Its own session: Ctrl-C is for us to answer.
+            start_new_session=_LINUX,
+            preexec_fn=_follow_parent(os.getpid()) if _LINUX else None,
+        )
+        self._running = True
+        self._ver = self._parse_ver()
 
     @property
     def alive(self) -> bool:
@@ -298,6 +315,21 @@ class _StayOpen(ExifTool):  # type: ignore[misc]  # PyExifTool has no type hints
             with suppress(OSError):
                 _open(pipe).close()
         self._flag_running_false()
+
+
+_LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG = 1
+
+
+def _follow_parent(parent: int) -> Callable[[], None]:
+    libc = ctypes.CDLL(None)  # loaded before the fork: little is safe after it
+
+    def follow() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return follow
 
 
 def _open(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -159,9 +159,7 @@ class MetadataExtractor:
 # -- what the tags mean -----------------------------------------------------------------------------------
 
 
-def interpret(
-    subject: Subject, answer: Answer, sidecar: Answer | None, zone: ZoneInfo, now: datetime
-) -> Metadata:
+def interpret(subject: Subject, answer: Answer, sidecar: Answer | None, zone: ZoneInfo, now: datetime) -> Metadata:
     """The meaning of a file's tags and of its sidecar's; `now` is the wall clock in `zone`."""
     tags = answer.tags
     beside = sidecar.tags if sidecar is not None else {}

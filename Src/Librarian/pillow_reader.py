@@ -222,9 +222,20 @@ _ASCII, _SHORT, _LONG, _RATIONAL, _SIGNED_RATIONAL, _IFD = 2, 3, 4, 5, 10, 13
 
 # Tags that change nothing in our fields, wherever they stand in their directory. Not among them: pointers
 # to more directories, and whatever holds XMP or IPTC.
-_PLAIN = (
-    frozenset(range(0x100, 0x14A)) - {0x10F, 0x110} | {0x201, 0x202} | frozenset(range(0x211, 0x215))
-) | {0x1001, 0x1002, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0xC4A5, 0xEA1C, 0xEA1D}
+_PLAIN = (frozenset(range(0x100, 0x14A)) - {0x10F, 0x110} | {0x201, 0x202} | frozenset(range(0x211, 0x215))) | {
+    0x1001,
+    0x1002,
+    0x4749,
+    0x8298,
+    0x9C9B,
+    0x9C9C,
+    0x9C9D,
+    0x9C9E,
+    0x9C9F,
+    0xC4A5,
+    0xEA1C,
+    0xEA1D,
+}
 _IFD0 = _PLAIN | {0x10F, 0x110, 0x4746, 0x8769, 0x8825}
 _IFD1 = _PLAIN | {0x10F, 0x110}
 _EXIF = (
@@ -371,9 +382,7 @@ _DATES = (
     (0x9012, "OffsetTimeDigitized", _OFFSET),
 )
 # Tags whose value is read: one that stands twice has two.
-_READ = frozenset(
-    {0x10F, 0x110, 0x4746, 0x8769, 0x8825, 0xA005, 1, 2, 3, 4, 7, 0x1D} | {tag for tag, _, _ in _DATES}
-)
+_READ = frozenset({0x10F, 0x110, 0x4746, 0x8769, 0x8825, 0xA005, 1, 2, 3, 4, 7, 0x1D} | {tag for tag, _, _ in _DATES})
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _RATING = "{http://ns.adobe.com/xap/1.0/}Rating"

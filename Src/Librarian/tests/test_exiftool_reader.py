@@ -39,9 +39,7 @@ def test_answers_come_in_the_order_of_the_questions(reader: ExifToolReader) -> N
     ]  # fmt: skip
 
 
-def test_one_process_answers_for_many_batches(
-    reader: ExifToolReader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_process_answers_for_many_batches(reader: ExifToolReader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exiftool_reader, "BATCH", 3)
     reader.read([str(CANON)])
     process = reader.process_id
@@ -228,7 +226,8 @@ def test_closing_ends_the_process_and_its_pipes() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
 def test_exiftool_dies_with_its_parent() -> None:
     code = (
-        "import sys\n"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"  # as workers do, and children inherit
         "from Src.Librarian.exiftool_reader import ExifToolReader\n"
         "reader = ExifToolReader()\n"
         "assert reader.version\n"

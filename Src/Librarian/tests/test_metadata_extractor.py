@@ -112,9 +112,7 @@ def test_the_first_source_that_has_a_date_wins(number: int) -> None:
     assert (found.date_source, found.captured_at, found.captured_at_offset) == (source, when, offset)
 
 
-@pytest.mark.parametrize(
-    "invalid", ["0000:00:00 00:00:00", "1970:01:01 00:00:00", "2027:01:01 00:00:00", "2001"]
-)
+@pytest.mark.parametrize("invalid", ["0000:00:00 00:00:00", "1970:01:01 00:00:00", "2027:01:01 00:00:00", "2001"])
 def test_a_source_without_a_valid_date_leaves_it_to_the_next(invalid: str) -> None:
     for number in range(len(SOURCES) - 1):
         tags = {name: value for _, one, _, _ in SOURCES[number:] for name, value in one.items()}
@@ -333,9 +331,7 @@ def test_a_jpeg_in_disguise_is_read_as_what_it_is(extractor: MetadataExtractor, 
 
 @needs_exiftool
 @pytest.mark.parametrize("beside", ["x.jpg.xmp", "x.xmp", "x.XMP", "x.jpg.Xmp"])
-def test_a_sidecar_s_place_rating_and_date_are_taken(
-    extractor: MetadataExtractor, tmp_path: Path, beside: str
-) -> None:
+def test_a_sidecar_s_place_rating_and_date_are_taken(extractor: MetadataExtractor, tmp_path: Path, beside: str) -> None:
     path = tmp_path / "x.jpg"
     shutil.copyfile(SAMPLES / "PaintTool_sample.jpg", path)
     written = [
@@ -434,13 +430,9 @@ def test_which_warnings_mean_that_a_file_is_damaged(warning: str, damage: bool) 
 
 
 @needs_exiftool
-@pytest.mark.parametrize(
-    "content", [b"", b"\0" * 5000, b"\xff\xd8\xff", b"\xff\xd8\xff\xe1\xff\xff", b"text"]
-)
+@pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"\xff\xd8\xff", b"\xff\xd8\xff\xe1\xff\xff", b"text"])
 @pytest.mark.parametrize("kind", ["JPEG", "HEIC", "NEF", "MP4"])
-def test_no_content_is_a_trap(
-    extractor: MetadataExtractor, tmp_path: Path, content: bytes, kind: str
-) -> None:
+def test_no_content_is_a_trap(extractor: MetadataExtractor, tmp_path: Path, content: bytes, kind: str) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)
     (found,) = extractor.extract([subject(path, kind, name="20111213.x")], NOW)
@@ -449,9 +441,7 @@ def test_no_content_is_a_trap(
 
 
 @needs_exiftool
-def test_a_file_that_has_gone_costs_its_neighbours_nothing(
-    extractor: MetadataExtractor, tmp_path: Path
-) -> None:
+def test_a_file_that_has_gone_costs_its_neighbours_nothing(extractor: MetadataExtractor, tmp_path: Path) -> None:
     gif = subject(SAMPLES / "GIF.gif", "GIF")
     for kind in ("JPEG", "GIF"):
         before, gone, after = extractor.extract([gif, subject(tmp_path / "gone", kind), gif], NOW)
@@ -481,9 +471,7 @@ def test_a_file_that_hangs_exiftool_goes_by_its_name(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with MetadataExtractor(BERLIN, time_limit=0.5) as extractor:
         assert extractor.exiftool_version == "12.57"
-        fast, slow = extractor.extract(
-            [subject(CANON), subject(SAMPLES / "GIF.gif", "GIF", "20111213.gif")], NOW
-        )
+        fast, slow = extractor.extract([subject(CANON), subject(SAMPLES / "GIF.gif", "GIF", "20111213.gif")], NOW)
     assert fast.error is None
     assert slow.error == "ExifTool gave no answer in 0.5 s"
     assert slow.captured_at == datetime(2011, 12, 13)

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -67,9 +68,7 @@ def test_both_readers_agree_on_every_sample(exiftool: ExifToolReader) -> None:
 
 @needs_exiftool
 @pytest.mark.skipif(not corpus().is_dir(), reason="no corpus of real photos here (FACTORY_CORPUS)")
-def test_both_readers_agree_on_the_whole_corpus(
-    exiftool: ExifToolReader, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_both_readers_agree_on_the_whole_corpus(exiftool: ExifToolReader, capsys: pytest.CaptureFixture[str]) -> None:
     jpegs = [str(path) for path in sorted(corpus().rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg")]
     assert jpegs
     answered = [path for path in jpegs if fast(path) is not None]
@@ -134,7 +133,7 @@ def writer() -> Iterator[ExifToolReader]:
     from Src.Librarian.exiftool_reader import _StayOpen
 
     reader = ExifToolReader()
-    reader._process = _StayOpen(common_args=["-n", "-m", "-overwrite_original"], config_file="")
+    reader._process = _StayOpen(common_args=["-n", "-m", "-overwrite_original"])
     assert reader.version
     with reader:
         yield reader
@@ -228,9 +227,7 @@ def test_a_plain_rating_in_xmp_is_read(packet: str, rating: str | None, tmp_path
     [
         RDF.format(DESCRIPTION.format(' xmp:Rating="4"', "<xmp:Rating>3</xmp:Rating>")),
         RDF.format(DESCRIPTION.format(' xmp:Rating="4.5"', "")),
-        RDF.format(
-            DESCRIPTION.format(' xmlns:p="http://ns.adobe.com/xap/1.0/" p:Rating="4"', "<xmp:Rating/>")
-        ),
+        RDF.format(DESCRIPTION.format(' xmlns:p="http://ns.adobe.com/xap/1.0/" p:Rating="4"', "<xmp:Rating/>")),
         RDF.format(DESCRIPTION.format(' xmlns:other="o" other:Rating="4"', "")),
         RDF.format(DESCRIPTION.format(' xmlns:exif="e" exif:GPSLatitude="1"', "")),
         RDF.format(DESCRIPTION.format(' xmp:Rating="4"', "")).replace("</x:xmpmeta>", ""),
@@ -294,6 +291,120 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
         pillow_reader.read_image(str(path))
         pillow_reader.jpeg_damage(str(path))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# -- directories made by hand: one oddity each ------------------------------------------------------------
+
+Entry = tuple[int, int, int, bytes]  # tag, format, count, value (four bytes or less stand in the entry)
+ASCII, LONG, RATIONAL, UNDEFINED = 2, 4, 5, 7
+MAKE: Entry = (0x10F, ASCII, 6, b"Maker\0")
+MODEL: Entry = (0x110, ASCII, 6, b"Model\0")
+DATED: list[Entry] = [(0x9003, ASCII, 20, b"2001:02:03 04:05:06\0")]
+LATITUDE = struct.pack("<6I", 10, 1, 20, 1, 30, 1)
+PLACE: list[Entry] = [
+    (1, ASCII, 2, b"S\0"), (2, RATIONAL, 3, LATITUDE), (3, ASCII, 2, b"E\0"), (4, RATIONAL, 3, LATITUDE),
+]  # fmt: skip
+
+
+def directory(entries: list[Entry], start: int, following: int = 0) -> bytes:
+    head, values = struct.pack("<H", len(entries)), b""
+    for tag, kind, count, value in entries:
+        head += struct.pack("<HHI", tag, kind, count)
+        if len(value) > 4:
+            head += struct.pack("<I", start + 2 + 12 * len(entries) + 4 + len(values))
+            values += value
+        else:
+            head += value.ljust(4, b"\0")
+    return head + struct.pack("<I", following) + values
+
+
+def photo(
+    path: Path,
+    main: list[Entry],
+    exif: list[Entry] | None = None,
+    gps: list[Entry] | None = None,
+    thumbnail: list[Entry] | None = None,
+) -> str:
+    """A small JPEG with these EXIF directories, 500 bytes apart."""
+    pointers = [(0x8769, LONG, 1, struct.pack("<I", 500))] if exif else []
+    pointers += [(0x8825, LONG, 1, struct.pack("<I", 1000))] if gps else []
+    tiff = b"II*\0" + struct.pack("<I", 8) + directory([*main, *pointers], 8, 1500 if thumbnail else 0)
+    for start, entries in ((500, exif), (1000, gps), (1500, thumbnail)):
+        if entries:
+            tiff = tiff.ljust(start, b"\0") + directory(entries, start)
+    Image.new("RGB", (4, 3)).save(path)
+    data = path.read_bytes()
+    body = b"Exif\0\0" + tiff.ljust(2000, b"\0")
+    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:])
+    return str(path)
+
+
+def pointing(tag: int, kind: int, count: int, place: int) -> Entry:
+    """An entry whose value stands at `place`, whatever there is."""
+    return tag, kind, count, struct.pack("<I", place)
+
+
+def test_a_plain_directory_is_read(tmp_path: Path) -> None:
+    answer = pillow_reader.read_jpeg(photo(tmp_path / "x.jpg", [MAKE, MODEL], DATED, PLACE, [MAKE]))
+    assert answer is not None
+    assert answer.tags["EXIF:Make"] == "Maker"
+    assert answer.tags["EXIF:DateTimeOriginal"] == "2001:02:03 04:05:06"
+    assert answer.tags["Composite:GPSLatitude"] == "-10.3416666666667"
+    assert answer.dates_complete
+
+
+@pytest.mark.parametrize(
+    ("main", "exif", "gps", "thumbnail"),
+    [
+        pytest.param([MAKE, MODEL, MAKE], None, None, None, id="doubled tag"),
+        pytest.param([pointing(0x10F, ASCII, 6, 4), MODEL], None, None, None, id="value in the header"),
+        pytest.param([pointing(0x10F, ASCII, 6, 20), MODEL], None, None, None, id="value in the directory"),
+        pytest.param([pointing(0x10F, ASCII, 6, 1998), MODEL], None, None, None, id="value past the end"),
+        pytest.param([(0x10F, UNDEFINED, 6, b"Maker\0"), MODEL], None, None, None, id="text that is none"),
+        pytest.param([(0x10F, ASCII, 0, b""), MODEL], None, None, None, id="text of no bytes"),
+        pytest.param([(0x10F, 14, 6, b"Maker\0"), MODEL], None, None, None, id="unknown format"),
+        pytest.param([(0x10F, ASCII, 6, b"Mak\xe9r\0"), MODEL], None, None, None, id="text not ASCII"),
+        pytest.param([MAKE, (0x110, ASCII, 5, b"True\0")], None, None, None, id="text that JSON would turn"),
+        pytest.param([MAKE, MODEL, pointing(0x8769, LONG, 1, 8)], None, None, None, id="circle"),
+        pytest.param([MAKE, MODEL, (0x2BC, 1, 4, b"<x/>")], None, None, None, id="XMP in EXIF"),
+        pytest.param([MAKE, MODEL, pointing(0x14A, LONG, 1, 500)], None, None, None, id="more directories"),
+        pytest.param([MAKE], [*DATED, (0x927C, UNDEFINED, 4, b"note")], None, None, id="model in maker notes?"),
+        pytest.param([MAKE], DATED, None, [MODEL], id="model of the thumbnail"),
+        pytest.param([MAKE, MODEL, *DATED], None, None, None, id="date in the wrong directory"),
+        pytest.param([MAKE, MODEL], [(0x9003, ASCII, 5, b"2001\0")], None, None, id="odd date"),
+        pytest.param([MAKE, MODEL], None, [(1, ASCII, 2, b"X\0"), *PLACE[1:]], None, id="no hemisphere"),
+        pytest.param([MAKE, MODEL], None, PLACE[1:], None, id="hemisphere missing"),
+        pytest.param([MAKE, MODEL], None, [*PLACE[:3], (4, RATIONAL, 3, bytes(24))], None, id="divided by 0"),
+        pytest.param([MAKE, MODEL], None, [*PLACE[:3], (4, RATIONAL, 1, bytes(8))], None, id="degrees only"),
+    ],
+)
+def test_a_directory_with_an_oddity_is_handed_over(
+    tmp_path: Path,
+    main: list[Entry],
+    exif: list[Entry] | None,
+    gps: list[Entry] | None,
+    thumbnail: list[Entry] | None,
+) -> None:
+    assert pillow_reader.read_jpeg(photo(tmp_path / "x.jpg", main, exif, gps, thumbnail)) is None
+
+
+def test_a_gps_time_is_a_date_that_the_fast_reader_leaves_out(tmp_path: Path) -> None:
+    dated = [*PLACE, (0x1D, ASCII, 11, b"2001:02:03\0")]
+    answer = pillow_reader.read_jpeg(photo(tmp_path / "x.jpg", [MAKE, MODEL], None, dated))
+    assert answer is not None
+    assert not answer.dates_complete
+
+
+def test_metadata_after_the_frame_is_handed_over(tmp_path: Path) -> None:
+    """The size in the frame would not be the last that ExifTool finds."""
+    data = CANON.read_bytes()
+    frame = data.index(b"\xff\xc0\0\x11")
+    end = frame + 2 + 17
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data[:end] + xmp_segment(RDF.format("")) + data[end:])
+    assert pillow_reader.read_jpeg(str(path)) is None
+    path.write_bytes(data[:end] + data[frame:end] + data[end:])
+    assert pillow_reader.read_jpeg(str(path)) is None
 
 
 # -- cut short --------------------------------------------------------------------------------------------
