@@ -132,9 +132,10 @@ def _bar(title: str) -> Iterator[Show]:
         yield lambda *_: None
         return
     logging.getLogger().setLevel(max(logging.getLogger().level, logging.WARNING))
-    columns = ("{task.description}", BarColumn(), "{task.completed:,.0f}/{task.total:,.0f}")
     with Progress(
-        *(TextColumn(column) if isinstance(column, str) else column for column in columns),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        _Count(),
         _Speed(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[counts]}"),
@@ -161,6 +162,13 @@ def _bar(title: str) -> Iterator[Show]:
                     handler.setStream(sys.stderr)
 
 
+class _Count(ProgressColumn):
+    """Files done of all; before they are counted, only that."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed:,.0f}/{task.total:,.0f}" if task.total is not None else "counting")
+
+
 class _Speed(ProgressColumn):
     """Files and megabytes per second since the beginning."""
 
@@ -185,7 +193,7 @@ def _report(tally: Tally, *, as_json: bool, stopped: bool, away: str | None) -> 
             report.line("restored", f"{tally.restored:,}")
         report.line("not media", f"{tally.unsupported:,}")
         report.line("failed", f"{tally.failed:,}", "red" if tally.failed else "")
-        report.line("read", f"{report.size(tally.bytes)} in {seconds:,.1f} s ({rate})")
+        report.line("in all", f"{report.size(tally.bytes)} in {seconds:,.1f} s ({rate})")
     if away is not None:
         logger.warning("%s", away)
     if stopped:
