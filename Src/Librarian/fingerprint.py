@@ -6,9 +6,12 @@ import errno
 import fcntl
 import hashlib
 import os
+import signal
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 
+from Src.Librarian.filesystem import sends_events
 from Src.Librarian.incoming import FileState
 from Src.Librarian.media_kind import HEAD_SIZE, Kind, kind_of
 
@@ -38,11 +41,12 @@ def open_regular(path: str) -> int:
 
     Raises NotARegularFile, and OSError where it is gone or may not be read.
     """
+    if not stat.S_ISREG(os.lstat(path).st_mode):  # to open a FIFO wakes its writer, to open a device may do anything
+        raise NotARegularFile(path)
     try:
         fd = os.open(path, OPEN_FLAGS)
-    except OSError as error:
-        # ELOOP: a symlink (O_NOFOLLOW). ENXIO: a socket or a device without a driver.
-        if error.errno in (errno.ELOOP, errno.ENXIO) or _is_special(path):
+    except OSError as error:  # ELOOP: a symlink (O_NOFOLLOW), ENXIO: a socket or a device, put there just now
+        if error.errno in (errno.ELOOP, errno.ENXIO):
             raise NotARegularFile(path) from error
         raise
     if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -58,9 +62,12 @@ def open_for_writing_elsewhere(fd: int) -> bool:
     reason (network filesystem, not our file), the answer is no and the other signs must do.
     """
     try:
+        # Who opens it for writing at this very moment makes the kernel signal us, by default with one that kills.
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
-        return True
+        # NFS and SMB say the same where the server has merely not handed the file over to us.
+        return sends_events(Path(f"/proc/self/fd/{fd}"))
     except (OSError, AttributeError):
         return False
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -95,10 +102,3 @@ def sha256_of(fd: int) -> str:
     while count := os.readv(fd, [buffer]):
         digest.update(view[:count])
     return digest.hexdigest()
-
-
-def _is_special(path: str) -> bool:
-    try:
-        return not stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
