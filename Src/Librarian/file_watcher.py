@@ -90,7 +90,8 @@ class InboxWatcher:
         self._watched: tuple[int, int] | None = None
         self._next_scan = 0.0
         self._overflow = _OverflowHandler(self._changes)
-        self._unreadable: set[str] = set()
+        self._unreadable: set[str] = set()  # as the last scan found it
+        self._told_unreadable: set[str] = set()
 
     @property
     def waiting(self) -> int:
@@ -112,7 +113,9 @@ class InboxWatcher:
 
     def start(self) -> None:
         """Begins to watch. Raises InboxTrouble where there is no inbox."""
-        logging.getLogger("watchdog.observers").addHandler(self._overflow)
+        observers = logging.getLogger("watchdog.observers")
+        observers.setLevel(logging.WARNING)  # whatever of it is shown: an overflow must be heard
+        observers.addHandler(self._overflow)
         self._watch()
 
     def stop(self) -> None:
@@ -169,7 +172,7 @@ class InboxWatcher:
     def put_back(self, file: IncomingFile) -> None:
         """The file was not complete after all, or could not be filed for a reason that is not its own."""
         self._in_hand.pop(file.path, None)
-        state = regular_file_state(file.path)
+        state = _state_of(file.path)
         if state is not None:
             self._tracker.put_back(file.path, state, self._clock.now())
 
@@ -182,8 +185,10 @@ class InboxWatcher:
         began = self._clock.now()
         self._ensure_watched()
         seen: set[str] = set()
+        self._unreadable.clear()
         self._scan_folder(self._inbox, began, seen, self._prune_after if prune_after is None else prune_after)
-        for path in [path for path in self._held if path not in seen]:
+        self._told_unreadable &= self._unreadable
+        for path in [path for path in self._held if path not in seen and not self._is_hidden_from_us(path)]:
             del self._held[path]
         took = self._clock.now().steady - began.steady
         interval = self._scan_interval if self._with_events else max(self._scan_interval, took * _SCAN_SHARE)
@@ -206,7 +211,7 @@ class InboxWatcher:
         files: list[IncomingFile] = []
         now = self._clock.now()
         for path in self._tracker.due(now):
-            state = regular_file_state(path)
+            state = _state_of(path)
             if state is None:
                 self._tracker.forget(path)
             elif self._tracker.complete(path, state, now):
@@ -227,13 +232,14 @@ class InboxWatcher:
         self._tracker.see(path, state, now, renamed=renamed)
 
     def _scan_folder(self, top: str, now: Now, seen: set[str], prune_after: float) -> None:
-        folders = [(top, False)]
+        folders: list[tuple[str, bool]] = [(top, False)]
         while folders:
-            folder, left = folders.pop()
-            if left:  # all below it has been seen: is it empty now?
-                self._prune(folder, now, prune_after)
+            folder, old = folders.pop()
+            if old:  # all below it has been seen: is it empty now?
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)  # fails where it is not
                 continue
-            if folder != self._inbox:
+            if folder != self._inbox and _unchanged_for(folder, now) >= prune_after:
                 folders.append((folder, True))
             for entry in self._entries(folder):
                 if is_ignored(entry.name):
@@ -247,28 +253,30 @@ class InboxWatcher:
                         self._see(entry.path, state, now)
                 except FileNotFoundError:
                     continue
+                except OSError as error:
+                    self._cannot_read(entry.path, error)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(folder) as entries:
-                found = list(entries)
-            self._unreadable.discard(folder)
-            return found
+                return list(entries)
         except FileNotFoundError as error:
             if folder == self._inbox:
                 raise InboxTrouble(f"the inbox {folder} is not there; create or mount it") from error
         except OSError as error:
             if folder == self._inbox:
                 raise InboxTrouble(f"the inbox {folder} cannot be read: {error.strerror}") from error
-            if folder not in self._unreadable:
-                logger.warning("folder %s in the inbox cannot be read: %s", folder, error.strerror)
-                self._unreadable.add(folder)
+            self._cannot_read(folder, error)
         return []
 
-    def _prune(self, folder: str, now: Now, prune_after: float) -> None:
-        with contextlib.suppress(OSError):
-            if now.wall - os.lstat(folder).st_mtime >= prune_after:
-                os.rmdir(folder)  # fails where it is not empty
+    def _cannot_read(self, path: str, error: OSError) -> None:
+        self._unreadable.add(path)
+        if path not in self._told_unreadable:
+            self._told_unreadable.add(path)
+            logger.warning("%s in the inbox cannot be read: %s", path, error.strerror)
+
+    def _is_hidden_from_us(self, path: str) -> bool:
+        return any(path == unreadable or path.startswith(unreadable + "/") for unreadable in self._unreadable)
 
     def _take_changes(self, wait: float) -> None:
         try:
@@ -294,7 +302,7 @@ class InboxWatcher:
     def _look_at(self, path: str, now: Now, *, renamed: bool) -> None:
         if is_ignored_path(path[len(self._inbox) + 1 :]):
             return
-        state = regular_file_state(path)
+        state = _state_of(path)
         if state is not None:
             self._see(path, state, now, renamed=renamed)
         elif os.path.isdir(path) and not os.path.islink(path):
@@ -304,7 +312,9 @@ class InboxWatcher:
         if self._observer is None:
             return
         with contextlib.suppress(OSError):
-            if _identity(self._inbox) != self._watched or not self._observer.is_alive():
+            # The identity alone is not enough: a folder made anew may get the old one's inode.
+            alive = all(thread.is_alive() for thread in (self._observer, *self._observer.emitters))
+            if _identity(self._inbox) != self._watched or not alive:
                 self._unwatch()
                 self._watch()
 
@@ -313,7 +323,6 @@ class InboxWatcher:
             raise InboxTrouble(f"the inbox {self._inbox} is not there; create or mount it")
         if not self._with_events:
             return
-        observer = _make_observer()
         handler = _Handler(self._changes)
         # Not opened or closed unwritten: our own reading must not wake us.
         interesting: list[type[FileSystemEvent]] = [
@@ -324,6 +333,7 @@ class InboxWatcher:
             DirMovedEvent,
         ]
         try:
+            observer = _make_observer()
             observer.schedule(handler, self._inbox, recursive=True, event_filter=interesting)
             observer.start()
         except OSError as error:
@@ -350,7 +360,9 @@ class _Handler(FileSystemEventHandler):
         moved = isinstance(event, FileMovedEvent | DirMovedEvent)
         path = event.dest_path if moved else event.src_path
         if path:  # an unmatched move out of the inbox has no destination
-            self._changes.put((os.fsdecode(path), isinstance(event, FileMovedEvent)))
+            # Synthetic: its folder was renamed, which says nothing about whether the file is complete.
+            renamed = isinstance(event, FileMovedEvent) and not event.is_synthetic
+            self._changes.put((os.fsdecode(path), renamed))
 
 
 class _OverflowHandler(logging.Handler):
@@ -376,8 +388,24 @@ def _make_observer() -> BaseObserver:
     return Observer()
 
 
+def _state_of(path: str) -> FileState | None:
+    """None also where it cannot be looked at now, its folder being unreadable: the next scan will say."""
+    try:
+        return regular_file_state(path)
+    except OSError:
+        return None
+
+
+def _unchanged_for(folder: str, now: Now) -> float:
+    """Seconds since something was last put into a folder or taken from it."""
+    try:
+        return now.wall - os.lstat(folder).st_ctime
+    except OSError:
+        return -1.0
+
+
 def _state_if(path: str, size: int, mtime_ns: int, inode: int) -> FileState | None:
-    state = regular_file_state(path)
+    state = _state_of(path)
     return state if state and (state.size, state.mtime_ns, state.inode) == (size, mtime_ns, inode) else None
 
 
@@ -402,9 +430,17 @@ def walk_files(top: str, skip: tuple[int, int] | None = None) -> Iterator[tuple[
         for entry in entries:
             if is_ignored(entry.name):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                if skip is None or entry.inode() != skip[1] or _identity(entry.path) != skip:
-                    folders.append(entry.path)
-            elif entry.is_file(follow_symlinks=False):
-                with contextlib.suppress(FileNotFoundError):
-                    yield entry.path, FileState.of(entry.stat(follow_symlinks=False))
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if skip is None or _identity(entry.path) != skip:
+                        folders.append(entry.path)
+                    continue
+                if not entry.is_file(follow_symlinks=False):
+                    continue
+                state = FileState.of(entry.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                logger.warning("%s cannot be read: %s", entry.path, error.strerror)
+                continue
+            yield entry.path, state

@@ -98,9 +98,15 @@ def inspect(files: Sequence[IncomingFile]) -> list[Finding]:
     described = _extractor.extract(subjects, datetime.now(_zone).replace(tzinfo=None))
     for (index, file, print_, kind), metadata in zip(media, described, strict=True):
         # Date and place were read in a second look; it must have been at the same bytes.
-        unchanged = regular_file_state(file.path) == file.state
-        findings[index] = Inspected(file, print_.sha256, kind, metadata) if unchanged else Changing(file)
+        findings[index] = Inspected(file, print_.sha256, kind, metadata) if _as_it_was(file) else Changing(file)
     return [finding for finding in findings if finding is not None]
+
+
+def _as_it_was(file: IncomingFile) -> bool:
+    try:
+        return regular_file_state(file.path) == file.state
+    except OSError:  # its folder has become unreadable
+        return False
 
 
 def _die_with_parent() -> None:
