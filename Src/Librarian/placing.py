@@ -12,13 +12,16 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
+import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from Src.Librarian.filesystem import syncs_by_syncfs
 from Src.Librarian.fingerprint import (
     NotARegularFile,
     StillChanging,
@@ -32,19 +35,21 @@ from Src.Librarian.vault import (
     VaultFolder,
     VaultTrouble,
     fsync_folder,
+    fsync_path,
     name_in_one_step,
-    numbered_names,
 )
 from Src.Shared.models import new_id
 
+logger = logging.getLogger(__name__)
+
 _CHUNK = 1024 * 1024
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)
-_NAME_REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG)
+_TIMES_REFUSED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _TEMPORARY = ".factory-copy-"
 
 
 class ReadTrouble(Exception):
-    """An incoming file could not be read. The message says why."""
+    """An incoming file could not be read, or the vault can hold none of its kind. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +103,22 @@ class Placer:
         """
         answers: dict[int, Placed | NotPlaced] = {}
         to_copy: list[int] = []
+        folders = {name: self._vault.folder(name) for name in dict.fromkeys(one.folder for one in wanted)}
+        by_syncfs = syncs_by_syncfs(self._vault.originals)
         try:
             for index, one in enumerate(wanted):
-                answer = self._link(one)
+                answer = self._link(one, folders[one.folder])
                 if answer is None:
                     to_copy.append(index)
                 else:
                     answers[index] = answer
             if to_copy:
-                copied = self._copy_all([wanted[index] for index in to_copy])
+                copied = self._copy_all([wanted[index] for index in to_copy], folders, sync_each=not by_syncfs)
                 answers.update(zip(to_copy, copied, strict=True))
-            for folder in {one.folder for one in answers.values() if isinstance(one, Placed)}:
+            placed = [one for one in answers.values() if isinstance(one, Placed)]
+            if not by_syncfs:
+                self._sync_each(placed)
+            for folder in {one.folder for one in placed}:
                 folder.settled()
         except BaseException:
             self.take_back(answer for answer in answers.values() if isinstance(answer, Placed))
@@ -122,58 +132,80 @@ class Placer:
             if not one.created:
                 continue
             with contextlib.suppress(OSError):
-                if os.lstat(path).st_ino == one.inode:
-                    if one.mode_before is not None:
+                status = os.lstat(path)
+                if status.st_ino == one.inode:
+                    if one.mode_before is not None and status.st_nlink < 2:
+                        logger.warning("%s stays: its incoming name has gone, this one is the last", path)
+                        continue
+                    if one.mode_before is not None and stat.S_ISREG(status.st_mode):
                         os.chmod(path, one.mode_before)
                     os.unlink(path)
             one.folder.remove(one.name, one.inode)
 
     def clean_up(self) -> None:
-        """Removes what copies that were cut off have left. Call under the vault's lock."""
+        """Removes what copies that were cut off have left. Call under the vault's lock. Raises VaultTrouble."""
         for note in (self._vault.state / "copying").glob("*.json"):
-            with contextlib.suppress(ValueError, OSError):  # a torn note: its copies had not begun
-                for folder in json.loads(note.read_text())["folders"]:
-                    for entry in os.scandir(self._vault.storage / folder):
-                        # An original is never empty: an empty file is a name reserved by a copy that was cut off.
-                        if entry.name.startswith(f"{_TEMPORARY}{note.stem}-") or _is_empty_file(entry):
-                            os.unlink(entry.path)
-            note.unlink(missing_ok=True)
+            try:
+                for folder in _noted_folders(note):
+                    self._clean_up_folder(self._vault.storage / folder, f"{_TEMPORARY}{note.stem}-")
+                note.unlink(missing_ok=True)
+            except OSError as error:
+                raise VaultTrouble.from_os(error, f"clean up after {note}") from error
+
+    def _clean_up_folder(self, folder: Path, prefix: str) -> None:
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for entry in entries:
+                # An original is never empty: an empty file is a name reserved by a copy that was cut off.
+                if entry.name.startswith(prefix) or _is_empty_file(entry):
+                    os.unlink(entry.path)
+
+    def _sync_each(self, placed: Sequence[Placed]) -> None:
+        """For a filesystem where `syncfs` is not enough: the files, then all folders that lead to them."""
+        copied = [one for one in placed if one.created and one.mode_before is None]  # synced while they were open
+        files = [one.folder.path / one.name for one in placed if one not in copied]
+        days = {one.folder.path for one in placed}
+        try:
+            list(self._copiers.map(fsync_path, files))
+            for folder in [*days, *{day.parent for day in days}, self._vault.originals]:
+                fsync_folder(folder)
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"sync the vault {self._vault.originals}") from error
 
     # Same filesystem
 
-    def _link(self, one: Wanted) -> Placed | NotPlaced | None:
+    def _link(self, one: Wanted, folder: VaultFolder) -> Placed | NotPlaced | None:
         """None: it cannot be linked, it must be copied."""
-        folder = self._vault.folder(one.folder)
         try:
             with _unchanged(one.file) as fd:
-                status = os.fstat(fd)
-                found = self._standing_already(one, folder, status)
+                found = self._standing_already(one, folder, os.fstat(fd))
+                return found if found is not None or not one.may_link else self._link_open_file(one, folder, fd)
         except (StillChanging, NotARegularFile, FileNotFoundError) as problem:
             return problem
         except OSError as error:
             return _read_trouble(error)
-        if found is not None:
-            return found
-        if not one.may_link:
-            return None
+
+    def _link_open_file(self, one: Wanted, folder: VaultFolder, fd: int) -> Placed | None:
+        """Raises StillChanging, FileNotFoundError where the incoming file has gone, and VaultTrouble."""
         try:
-            name = _give_name(folder, one.name, lambda target: os.link(one.file.path, target, follow_symlinks=False))
-        except FileNotFoundError as error:
-            return error
+            name = folder.first_free(one.name, lambda target: os.link(one.file.path, target, follow_symlinks=False))
+            linked = os.lstat(folder.path / name)
         except OSError as error:
             if error.errno in NO_LINK:
                 return None
+            if isinstance(error, FileNotFoundError) and not os.path.lexists(one.file.path):
+                raise
             raise VaultTrouble.from_os(error, f"file {one.name} in {folder.path}") from error
-        path = folder.path / name
-        placed = Placed(f"{one.folder}/{name}", folder, name, status.st_ino, True, status.st_mode & 0o7777)
-        folder.add(name, status.st_ino)
+        folder.add(name, linked.st_ino)
+        mode = stat.S_IMODE(linked.st_mode)
+        placed = Placed(f"{one.folder}/{name}", folder, name, linked.st_ino, True, mode)
         # What was linked is what stood at the path then, which need not be what was read.
-        state = regular_file_state(str(path))
-        if state is None or not state.same_content(one.file.state):
-            if state is not None:
-                self.take_back([Placed(placed.final_path, folder, name, state.inode, True, None)])
-            return StillChanging(one.file.path)
-        _make_read_only(path, status.st_mode)
+        same = os.path.samestat(linked, os.fstat(fd))
+        if same:
+            _make_read_only(folder.path / name, mode)
+        # Who opened it for writing before it was read-only is seen now.
+        if not same or not FileState.of(os.fstat(fd)).same_content(one.file.state) or open_for_writing_elsewhere(fd):
+            self.take_back([placed])
+            raise StillChanging(one.file.path)
         return placed
 
     def _standing_already(self, one: Wanted, folder: VaultFolder, status: os.stat_result) -> Placed | None:
@@ -187,7 +219,9 @@ class Placer:
 
     # Another filesystem, or one without hard links
 
-    def _copy_all(self, wanted: Sequence[Wanted]) -> list[Placed | NotPlaced]:
+    def _copy_all(
+        self, wanted: Sequence[Wanted], folders: Mapping[str, VaultFolder], *, sync_each: bool
+    ) -> list[Placed | NotPlaced]:
         token = new_id().hex
         note = self._note(token, sorted({one.folder for one in wanted}))
         temporaries = [
@@ -195,13 +229,13 @@ class Placer:
         ]
         answers: list[Placed | NotPlaced] = []
         jobs = [
-            self._copiers.submit(_copy, one, temporary, self._interrupted)
+            self._copiers.submit(_copy, one, temporary, self._interrupted, sync_each)
             for one, temporary in zip(wanted, temporaries, strict=True)
         ]
         try:
             for one, temporary, job in zip(wanted, temporaries, jobs, strict=True):
                 problem = job.result()
-                answers.append(problem if problem is not None else self._publish(one, temporary))
+                answers.append(problem or self._publish(one, folders[one.folder], temporary))
             return answers
         except BaseException:
             self.take_back(answer for answer in answers if isinstance(answer, Placed))
@@ -217,11 +251,10 @@ class Placer:
             with contextlib.suppress(OSError):
                 note.unlink(missing_ok=True)
 
-    def _publish(self, one: Wanted, temporary: Path) -> Placed:
-        folder = self._vault.folder(one.folder)
+    def _publish(self, one: Wanted, folder: VaultFolder, temporary: Path) -> Placed:
         try:
             inode = os.lstat(temporary).st_ino
-            name = _give_name(folder, one.name, lambda target: name_in_one_step(temporary, target))
+            name = folder.first_free(one.name, lambda target: name_in_one_step(temporary, target))
         except OSError as error:
             raise VaultTrouble.from_os(error, f"file {one.name} in {folder.path}") from error
         folder.add(name, inode)
@@ -243,37 +276,21 @@ class Placer:
         return note
 
 
-def _give_name(folder: VaultFolder, name: str, put: Callable[[Path], None]) -> str:
-    """Puts a file under the first free name, which it returns.
-
-    Where the filesystem refuses the name itself (exFAT, SMB), the nearest that any will take is used.
-    """
-    try:
-        return folder.first_free(name, put)
-    except OSError as error:
-        if error.errno not in _NAME_REFUSED or portable_name(name) == name:
-            raise
-    return folder.first_free(portable_name(name), put)
-
-
-def portable_name(name: str) -> str:
-    """A name that Windows, macOS and encrypting filesystems take too."""
-    clean = "".join("_" if char < " " or char in '<>:"|?*\\' or "\ud800" <= char <= "\udfff" else char for char in name)
-    return next(numbered_names(clean.rstrip(". ") or "_", longest=140))
-
-
-def _copy(one: Wanted, temporary: Path, interrupted: threading.Event) -> NotPlaced | None:
+def _copy(one: Wanted, temporary: Path, interrupted: threading.Event, sync: bool) -> NotPlaced | None:
     """Copies a file and checks what was written against its fingerprint. Runs in a thread."""
     try:
         with _unchanged(one.file) as source:
             status = os.fstat(source)
             try:
-                _write_copy(source, status, one.sha256, temporary, interrupted)
+                _write_copy(source, status, one.sha256, temporary, interrupted, sync)
             except _Unreadable as error:
-                return ReadTrouble(str(error))
+                changed = FileState.of(os.fstat(source)) != one.file.state
+                return StillChanging(one.file.path) if changed else ReadTrouble(str(error))
             except OSError as error:
+                if error.errno == errno.EFBIG:
+                    return ReadTrouble("it is too large for the vault's filesystem")
                 raise VaultTrouble.from_os(error, f"copy {one.name} to {temporary.parent}") from error
-            if FileState.of(os.fstat(source)) != one.file.state:
+            if FileState.of(os.fstat(source)) != one.file.state or open_for_writing_elsewhere(source):
                 return StillChanging(one.file.path)
     except (StillChanging, NotARegularFile, FileNotFoundError) as problem:
         return problem
@@ -287,7 +304,7 @@ class _Unreadable(Exception):
 
 
 def _write_copy(
-    source: int, status: os.stat_result, sha256: str, temporary: Path, interrupted: threading.Event
+    source: int, status: os.stat_result, sha256: str, temporary: Path, interrupted: threading.Event, sync: bool
 ) -> None:
     target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -296,9 +313,15 @@ def _write_copy(
         except OSError:
             if _copy_bytes(source, target, interrupted) != sha256:
                 raise _Unreadable("two readings of the file differ; check the disk and the memory") from None
-        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        try:
+            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        except OSError as error:
+            if error.errno not in _TIMES_REFUSED:
+                raise
         with contextlib.suppress(OSError):
             os.fchmod(target, _read_only(status.st_mode))
+        if sync:
+            os.fsync(target)
     finally:
         os.close(target)
 
@@ -332,6 +355,14 @@ def _unchanged(file: IncomingFile) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _noted_folders(note: Path) -> list[str]:
+    try:
+        folders: list[str] = json.loads(note.read_text())["folders"]
+    except ValueError:  # torn: its copies had not begun
+        return []
+    return folders
 
 
 def _is_empty_file(entry: os.DirEntry[str]) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import itertools
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +26,9 @@ MARKER_TEXT = (
     "so nothing is ever filed into a folder whose disk is missing. Keep it with the originals.\n"
 )
 
+_NAME_REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT)  # ENOENT: exfat-fuse says so
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
+_NOT_PORTABLE = re.compile('[\0-\x1f<>:"|?*\\\\\ud800-\udfff]')
 _RENAME_NOREPLACE = 1  # renameat2(2)
 _AT_FDCWD = -100
 
@@ -61,8 +65,14 @@ class Vault:
         self._folders: dict[str, VaultFolder] = {}
 
     def is_marked(self) -> bool:
-        """Whether the vault is really here, and not only the place where it should be mounted."""
-        return (self.originals / MARKER).is_file()
+        """Whether the vault is really here, and not only the place where it should be mounted.
+
+        Raises VaultTrouble where that cannot be told.
+        """
+        try:
+            return (self.originals / MARKER).is_file()
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"look into the vault {self.originals}") from error
 
     def check(self) -> None:
         """Raises VaultTrouble where the vault is not here."""
@@ -95,7 +105,10 @@ class Vault:
         except OSError as error:
             raise VaultTrouble.from_os(error, f"write in {self.state}") from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            except OSError as error:
+                raise VaultTrouble.from_os(error, f"lock the vault in {self.state}") from error
             yield
         finally:
             os.close(fd)
@@ -136,12 +149,13 @@ class Vault:
         """Gives an unrecorded file the next name that is free and not refused; returns its new path."""
         parent, old_name = os.path.split(final_path)
         folder = self.folder(parent)
-        inode = os.lstat(folder.path / old_name).st_ino
         refused.add(old_name)
         try:
+            inode = os.lstat(folder.path / old_name).st_ino
             name = folder.first_free(
                 original_name, lambda target: rename_unless_taken(folder.path / old_name, target), refused
             )
+            fsync_folder(folder.path)  # the row that is written next names the new path
         except OSError as error:
             raise VaultTrouble.from_os(error, f"rename {folder.path / old_name}") from error
         folder.remove(old_name, inode)
@@ -153,7 +167,8 @@ class Vault:
     def durably(self) -> Iterator[None]:
         """Whatever is written into the vault inside the block is on disk when the block ends.
 
-        One `syncfs` for all of it; opened before, so that a write-back error in between is told to us.
+        One `syncfs` for all of it; opened before, so that a write-back error in between is told to us. (Where that
+        does not reach far enough, `placing.py` has synced each file already.)
         """
         try:
             fd = os.open(self.originals, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -203,8 +218,11 @@ class VaultFolder:
         self._by_inode.pop(inode, None)
 
     def settled(self) -> None:
-        """All changes since `refresh` were our own: what is known still stands."""
-        self._seen_mtime_ns = os.stat(self.path).st_mtime_ns
+        """All changes since `refresh` were our own: what is known still stands. Raises VaultTrouble."""
+        try:
+            self._seen_mtime_ns = os.stat(self.path).st_mtime_ns
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"use the folder {self.path}") from error
 
     def holder(self, name: str) -> str | None:
         """The name on disk that is this name or differs from it only in case or Unicode form."""
@@ -212,17 +230,29 @@ class VaultFolder:
 
     def standing(self, name: str, size: int, sha256: str) -> tuple[str, int] | None:
         """The name and inode of a file that holds these bytes under this name or a number of it."""
-        for candidate in numbered_names(name):
-            holder = self.holder(candidate)
-            if holder is None:
-                return None
-            inode = _inode_if_same(self.path / holder, size, sha256)
-            if inode is not None:
-                return holder, inode
+        for wanted in dict.fromkeys((name, portable_name(name))):
+            for candidate in numbered_names(wanted):
+                holder = self.holder(candidate)
+                if holder is None:
+                    break
+                inode = _inode_if_same(self.path / holder, size, sha256)
+                if inode is not None:
+                    return holder, inode
         return None
 
     def first_free(self, name: str, put: Callable[[Path], None], refused: set[str] | None = None) -> str:
-        """Puts a file under the first free name, which it returns; `put` raises FileExistsError where one is taken."""
+        """Puts a file under the first free name, which it returns; `put` raises FileExistsError where one is taken.
+
+        Where the filesystem refuses the name itself (exFAT, SMB), the nearest that any will take is used.
+        """
+        try:
+            return self._first_free(name, put, refused)
+        except OSError as error:
+            if error.errno not in _NAME_REFUSED or portable_name(name) == name:
+                raise
+        return self._first_free(portable_name(name), put, refused)
+
+    def _first_free(self, name: str, put: Callable[[Path], None], refused: set[str] | None) -> str:
         for candidate in numbered_names(name):
             if self.holder(candidate) is not None or (refused and candidate in refused):
                 continue
@@ -257,11 +287,19 @@ def numbered_names(name: str, longest: int = 255) -> Iterator[str]:
     stem, dot, ending = name.rpartition(".")
     if not stem or len(os.fsencode(ending)) > 16:  # a dot in front, or no ending at all
         stem, dot, ending = name, "", ""
-    number = 0
-    while True:
-        tail = (f"_{number}" if number else "") + dot + ending
-        yield _cut(stem, longest - len(os.fsencode(tail))) + tail
-        number += 1
+    first = _cut(stem, longest - len(os.fsencode(dot + ending))) + dot + ending
+    yield first
+    for number in itertools.count(1):
+        tail = f"_{number}{dot}{ending}"
+        numbered = _cut(stem, longest - len(os.fsencode(tail))) + tail
+        if numbered != first:  # as it is where a long name ends in a number itself
+            yield numbered
+
+
+def portable_name(name: str) -> str:
+    """A name that Windows, macOS and encrypting filesystems take too."""
+    clean = _NOT_PORTABLE.sub("_", name)
+    return next(numbered_names(clean.rstrip(". ") or "_", longest=140))
 
 
 def _cut(stem: str, size: int) -> str:
@@ -272,9 +310,17 @@ def _cut(stem: str, size: int) -> str:
 
 def fsync_folder(path: Path) -> None:
     """Makes the names in a folder durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fsync_path(path, os.O_DIRECTORY)
+
+
+def fsync_path(path: Path, flags: int = os.O_NOFOLLOW) -> None:
+    """Makes what stands at a path durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # fsync(2): it cannot be synced, being what it is
+            raise
     finally:
         os.close(fd)
 
@@ -298,7 +344,11 @@ def rename_unless_taken(source: Path, target: Path) -> None:
         raise OSError(code, os.strerror(code), str(target))
     # A filesystem that knows no rename which spares: reserve the name, then rename over the reservation.
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    os.replace(source, target)
+    try:
+        os.replace(source, target)
+    except OSError:
+        os.unlink(target)
+        raise
 
 
 def _inode_if_same(path: Path, size: int, sha256: str) -> int | None:
@@ -309,5 +359,7 @@ def _inode_if_same(path: Path, size: int, sha256: str) -> int | None:
     try:
         status = os.fstat(fd)
         return status.st_ino if status.st_size == size and sha256_of(fd) == sha256 else None
+    except OSError:  # what cannot be read is not known to be the same
+        return None
     finally:
         os.close(fd)
