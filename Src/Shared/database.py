@@ -126,11 +126,14 @@ class Database:
         with self._mutex:
             if self._process != os.getpid():
                 self.dispose()
-            if self._engine is None or wait is not None:
-                url = self._url(START_LIMIT if wait is None else wait)
-                if self._engine is None or url != self._engine_url:
-                    self.dispose()
-                    self._engine, self._engine_url = self._new_engine(url), url
+            if self._engine is not None and wait is None:
+                return self._engine
+        # Not under the mutex: while one thread starts the server, the sessions of others fail at once.
+        url = self._url(START_LIMIT if wait is None else wait)
+        with self._mutex:
+            if self._engine is None or url != self._engine_url:
+                self.dispose()
+                self._engine, self._engine_url = self._new_engine(url), url
             return self._engine
 
     def _new_engine(self, url: str) -> Engine:

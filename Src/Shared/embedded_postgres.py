@@ -99,7 +99,9 @@ class EmbeddedPostgres:
         Cheap when it runs. The first start makes the database (about a second); one after a crash may take
         minutes. Raises EmbeddedPostgresError, also when `wait` seconds were not enough: the start goes on.
         """
-        with self._mutex:
+        if not self._mutex.acquire(timeout=wait):
+            raise EmbeddedPostgresError("PostgreSQL has not come up yet: another thread is starting it")
+        try:
             if self._process != os.getpid():  # in a forked child: not the parent's lock, but one of our own
                 self._drop_users_lock()
                 self._process, self._socket = os.getpid(), None
@@ -111,6 +113,8 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(f"{error.filename or self._data}: {error.strerror}") from error
             except AccountError as error:
                 raise EmbeddedPostgresError(str(error)) from error
+        finally:
+            self._mutex.release()
 
     def release(self) -> None:
         """Ends the use. The last user stops the server."""

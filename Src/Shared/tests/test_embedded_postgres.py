@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -463,3 +464,23 @@ def test_a_probe_of_a_mere_socket_is_no_server(data: Path) -> None:
         listener.bind(str(cluster_of(data) / ".s.PGSQL.5432"))
         (cluster_of(data) / "postmaster.pid").write_text(f"{os.getpid()}\nx\n1\n5432\n{cluster_of(data)}\n\n")
         assert running_url(data) is None
+
+
+def test_a_thread_waits_for_another_one_no_longer_than_it_wants(server: EmbeddedPostgres, data: Path) -> None:
+    first = threading.Thread(target=server.ensure_running)
+    with server._mutex:
+        first.start()
+        answer: list[str] = []
+
+        def ask_briefly() -> None:
+            try:
+                server.ensure_running(wait=0.05)
+            except EmbeddedPostgresError as error:
+                answer.append(str(error))
+
+        second = threading.Thread(target=ask_briefly)
+        second.start()
+        second.join()
+    first.join()
+    assert answer == ["PostgreSQL has not come up yet: another thread is starting it"]
+    assert running_url(data) is not None
