@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import os
+import select
 import selectors
 import shutil
 import signal
@@ -285,7 +286,6 @@ class _StayOpen(ExifTool):  # type: ignore[misc]  # PyExifTool has no type hints
         unsent = memoryview(b"\n".join([*arguments, b"-echo4", quiet, b"-execute" + number, b""]))
         output = {stdout: bytearray(), stderr: bytearray()}
         deadline = time.monotonic() + self.time_limit
-        os.set_blocking(stdin, False)  # a process that hangs would block us while we write, too
         with selectors.DefaultSelector() as selector:
             selector.register(stdin, selectors.EVENT_WRITE)
             selector.register(stdout, selectors.EVENT_READ)
@@ -296,7 +296,8 @@ class _StayOpen(ExifTool):  # type: ignore[misc]  # PyExifTool has no type hints
                     raise ExifToolSilent(f"ExifTool gave no answer in {self.time_limit:g} s.")
                 for key, _ in events:
                     if key.fd == stdin:
-                        unsent = unsent[os.write(stdin, unsent[:65536]) :]
+                        # No more than a pipe that is ready surely takes: a process that hangs must not block us.
+                        unsent = unsent[os.write(stdin, unsent[: select.PIPE_BUF]) :]
                         if not unsent:
                             selector.unregister(stdin)
                         continue

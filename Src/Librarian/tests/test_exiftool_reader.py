@@ -126,13 +126,13 @@ def test_a_killed_exiftool_is_started_again(reader: ExifToolReader) -> None:
 
 def test_a_stopped_exiftool_that_reads_nothing_does_not_block_us(tmp_path: Path) -> None:
     """More than a pipe holds is to be written: the write itself would never return."""
-    folder = tmp_path / ("x" * 250) / ("y" * 250) / ("z" * 250)
+    folder = tmp_path / ("x" * 250) / ("y" * 250) / ("z" * 250) / ("w" * 250)
     folder.mkdir(parents=True)
     paths = []
     for number in range(exiftool_reader.BATCH):
         paths.append(str(folder / f"{number:0200}.jpg"))
         os.link(shutil.copyfile(CANON, tmp_path / "0"), paths[-1])
-    assert sum(map(len, paths)) > 50_000
+    assert sum(map(len, paths)) > 65_536  # what a pipe holds
     with ExifToolReader(time_limit=1.5) as reader:
         reader.read([str(CANON)])
         process = psutil.Process(reader.process_id)
@@ -278,3 +278,16 @@ def test_all_warnings_are_told_and_the_user_s_configuration_is_not_read(
     assert canon.tags["EXIF:Model"] == "Canon EOS 40D"
     # A minor one comes first; the one that matters must not hide behind it.
     assert [warning.startswith("[minor]") for warning in cut.warnings] == [True, False]
+
+
+def test_of_several_tags_in_a_group_the_first_counts_unless_exiftool_prefers_another() -> None:
+    record = {"SourceFile": "x", "EXIF:Copy1:Make": "a", "EXIF:Copy2:Make": "b", "XMP:Make": "c"}
+    record |= {"EXIF:Copy1:Model": "d", "EXIF:Model": "e", "ExifTool:Copy1:Warning": "f", "ExifTool:Error": "g"}
+    answer = exiftool_reader._answer(record)
+    assert answer.tags == {"EXIF:Make": "a", "XMP:Make": "c", "Make": "c", "EXIF:Model": "e", "Model": "e"}
+    assert (answer.warnings, answer.error) == (("f",), "g")
+
+
+def test_json_that_is_not_quite_json_is_read() -> None:
+    assert exiftool_reader._records(b'[{"EXIF:Make": "a\x01\xff"}]') == [{"EXIF:Make": "a\x01\ufffd"}]
+    assert exiftool_reader._records(b"") == exiftool_reader._records(b"[" * 100_000) == []

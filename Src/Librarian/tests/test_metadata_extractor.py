@@ -348,6 +348,15 @@ def test_a_sidecar_s_place_rating_and_date_are_taken(extractor: MetadataExtracto
     assert (found.captured_at, found.date_source) == (datetime(2011, 2, 3), "sidecar:xmp:DateCreated")
 
 
+@needs_exiftool
+def test_a_camera_s_jpeg_is_asked_for_its_sidecar_too(extractor: MetadataExtractor, tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    shutil.copyfile(CANON, path)
+    subprocess.run(["exiftool", "-q", "-XMP:Rating=4", str(tmp_path / "x.xmp")], check=True)
+    (found,) = extractor.extract([subject(path)], NOW)
+    assert (found.rating, found.date_source) == (4, "exif:DateTimeOriginal")
+
+
 def test_the_sidecar_of_this_very_file_comes_first(tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     assert metadata_extractor.find_sidecar(str(path)) is None

@@ -357,7 +357,7 @@ def test_a_plain_directory_is_read(tmp_path: Path) -> None:
     ("main", "exif", "gps", "thumbnail"),
     [
         pytest.param([MAKE, MODEL, MAKE], None, None, None, id="doubled tag"),
-        pytest.param([pointing(0x10F, ASCII, 6, 4), MODEL], None, None, None, id="value in the header"),
+        pytest.param([pointing(0x10F, ASCII, 5, 2), MODEL], None, None, None, id="value in the header"),
         pytest.param([pointing(0x10F, ASCII, 6, 20), MODEL], None, None, None, id="value in the directory"),
         pytest.param([pointing(0x10F, ASCII, 6, 1998), MODEL], None, None, None, id="value past the end"),
         pytest.param([(0x10F, UNDEFINED, 6, b"Maker\0"), MODEL], None, None, None, id="text that is none"),
@@ -366,6 +366,13 @@ def test_a_plain_directory_is_read(tmp_path: Path) -> None:
         pytest.param([(0x10F, ASCII, 6, b"Mak\xe9r\0"), MODEL], None, None, None, id="text not ASCII"),
         pytest.param([MAKE, (0x110, ASCII, 5, b"True\0")], None, None, None, id="text that JSON would turn"),
         pytest.param([MAKE, MODEL, pointing(0x8769, LONG, 1, 8)], None, None, None, id="circle"),
+        pytest.param(
+            [MAKE, MODEL, pointing(0x8769, LONG, 1, 500), pointing(0x8825, LONG, 1, 500)],
+            None,
+            None,
+            None,
+            id="one directory twice",
+        ),
         pytest.param([MAKE, MODEL, (0x2BC, 1, 4, b"<x/>")], None, None, None, id="XMP in EXIF"),
         pytest.param([MAKE, MODEL, pointing(0x14A, LONG, 1, 500)], None, None, None, id="more directories"),
         pytest.param([MAKE], [*DATED, (0x927C, UNDEFINED, 4, b"note")], None, None, id="model in maker notes?"),
@@ -398,9 +405,11 @@ def test_a_gps_time_is_a_date_that_the_fast_reader_leaves_out(tmp_path: Path) ->
 def test_metadata_after_the_frame_is_handed_over(tmp_path: Path) -> None:
     """The size in the frame would not be the last that ExifTool finds."""
     data = CANON.read_bytes()
-    frame = data.index(b"\xff\xc0\0\x11")
+    frame = data.index(b"\xff\xc0\0\x11", 20 + len(exif_segment(data)))  # not the thumbnail's
     end = frame + 2 + 17
     path = tmp_path / "x.jpg"
+    path.write_bytes(data[:frame] + xmp_segment(RDF.format("")) + data[frame:])
+    assert pillow_reader.read_jpeg(str(path)) is not None
     path.write_bytes(data[:end] + xmp_segment(RDF.format("")) + data[end:])
     assert pillow_reader.read_jpeg(str(path)) is None
     path.write_bytes(data[:end] + data[frame:end] + data[end:])
