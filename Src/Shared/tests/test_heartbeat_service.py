@@ -95,11 +95,8 @@ def test_the_first_heartbeat_comes_at_once_and_the_last_at_the_end(database: Dat
 
 def test_the_first_heartbeat_makes_the_tables(database: Database) -> None:
     with database.session() as session:
-        session.execute(
-            text(
-                "DROP TABLE system_status, system_status_history, media_assets, ingest_events, inbox_files, alembic_version"
-            )
-        )
+        for table in ("alembic_version", *Base.metadata.tables):
+            session.execute(text(f"DROP TABLE {table}"))
     with _beating(database):
         wait_until(lambda: _tables(database) > 0 and len(_history(database)) == 1)
 
