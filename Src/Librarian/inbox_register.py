@@ -93,6 +93,7 @@ class InboxRegister:
         kept = {"path_id", "original_path", "first_seen_at"}
         replaced = {column.name: statement.excluded[column.name] for column in _FILES.c if column.name not in kept}
         statement = statement.on_conflict_do_update(index_elements=["path_id"], set_=replaced)
+        statement = statement.returning(_FILES.c.path_id)  # without it SQLAlchemy would send each row by itself
         try:
             for at in range(0, len(rows), _MOST_AT_ONCE):
                 with self._database.session() as session:

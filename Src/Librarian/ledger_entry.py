@@ -34,7 +34,9 @@ class LedgerEntry:
     def placed_at(self, final_path: str) -> LedgerEntry:
         """The same with the original at another path (ledger text)."""
         assert self.asset is not None
-        message = _renamed(self.event["original_name"], final_path)
+        message = self.event["message"]
+        if self.event["fate"] == "ingested":
+            message = _renamed(self.event["original_name"], final_path)
         return LedgerEntry(
             {**self.event, "final_path": final_path, "message": message},
             {**self.asset, "final_path": final_path},

@@ -12,7 +12,8 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from Src.Librarian import ledger_entry
@@ -23,15 +24,17 @@ from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedi
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.placing import NotPlaced, Placed, Placer, ReadTrouble, Wanted
-from Src.Librarian.recorder import Recorder
+from Src.Librarian.recorder import Recorder, is_one_entry
 from Src.Librarian.vault import Vault, VaultTrouble
 from Src.Librarian.worker_pool import WorkerPool
 from Src.Shared.database import Database
+from Src.Shared.ledger_text import from_ledger
 from Src.Shared.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 Result = Literal["new", "duplicate", "restored", "not_media", "failed", "changing", "gone"]
+_RESULTS: dict[str, Result] = {"ingested": "new", "duplicate": "duplicate", "restored": "restored"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Librarian:
                 self.vault.check()
             self.vault.create()
             logger.info("created the vault %s", self.vault.originals)
+        self.recorder.connect()  # the ledger of an existing vault may be new, or of an earlier version
         with self.vault.lock():
             self._placer.clean_up()
             self.recorder.catch_up()
@@ -120,7 +124,7 @@ class Librarian:
     def note(self, entries: Sequence[LedgerEntry]) -> None:
         """Records fates that need no placing. Raises VaultTrouble."""
         with self.vault.lock():
-            self.recorder.record(entries)
+            self.recorder.record(list(entries))
 
     def _file_away(self, media: Sequence[Inspected], notices: Sequence[LedgerEntry]) -> list[Outcome]:
         self.vault.check()
@@ -136,21 +140,24 @@ class Librarian:
                 if isinstance(answer, Placed)
             }
             entries = {path: entry for one in decisions for path, entry in _entry(one, placed)}
+            batch = [*entries.values(), *notices]
             try:
-                rejections = self.recorder.record([*entries.values(), *notices])
+                rejections = self.recorder.record(batch)
             except BaseException:
-                self._placer.take_back(placed.values())
+                self._placer.take_back(_where_now(placed, dict(zip(entries, batch, strict=False))).values())
                 raise
-            rejected = {id(one.entry): one.reason for one in rejections}
-            refused = {path: rejected[id(entry)] for path, entry in entries.items() if id(entry) in rejected}
-            self._placer.take_back(placed[path] for path in refused if path in placed)
+            recorded = dict(zip(entries, batch, strict=False))
+            rejected = {one.entry.event["id"]: one.reason for one in rejections}
+            refused = {path: rejected[id_] for path, one in recorded.items() if (id_ := one.event["id"]) in rejected}
+            now = _where_now(placed, recorded)
+            self._placer.take_back(now[path] for path in refused if path in now)
 
         problems = {
             one.found.file.path: answer
             for one, answer in zip(to_place, answers, strict=True)
             if not isinstance(answer, Placed)
         }
-        return [self._outcome(one, placed, problems, refused) for one in decisions]
+        return [self._outcome(one, recorded, problems, refused) for one in decisions]
 
     def _place(self, wanted: Sequence[Wanted]) -> list[Placed | NotPlaced]:
         """Places a batch durably, or leaves nothing of it."""
@@ -174,29 +181,22 @@ class Librarian:
     def _outcome(
         self,
         decision: Decision,
-        placed: dict[str, Placed],
+        recorded: Mapping[str, LedgerEntry],
         problems: Mapping[str, Exception],
-        refused: dict[str, str],
+        refused: Mapping[str, str],
     ) -> Outcome:
         file = decision.found.file
         if file.path in refused:
             return Outcome(file, "failed", reason=f"the ledger refuses its row: {refused[file.path]}")
-        match decision:
-            case Duplicate():
-                kept = decision.kept.final_path
-                return Outcome(file, "duplicate", kept, cleared=self._clear(file, kept), reported=True)
-            case Twin():
-                first = placed.get(decision.first.file.path)
-                if first is None or decision.first.file.path in refused:
-                    return Outcome(file, "changing")  # the first was not placed: this one gets its own turn
-                kept = first.final_path
-                return Outcome(file, "duplicate", kept, cleared=self._clear(file, kept), reported=True)
-            case New() | Restore():
-                if file.path in problems:
-                    return _not_placed(file, problems[file.path])
-                result: Result = "new" if isinstance(decision, New) else "restored"
-                kept = placed[file.path].final_path
-                return Outcome(file, result, kept, cleared=self._clear(file, kept), reported=True)
+        if file.path in problems:
+            return _not_placed(file, problems[file.path])
+        entry = recorded.get(file.path)
+        result = _RESULTS.get(entry.event["fate"]) if entry is not None else None
+        if entry is None or result is None or (isinstance(decision, Twin) and decision.first.file.path in refused):
+            return Outcome(file, "changing")  # the first of its content was not placed: this one gets its own turn
+        # As the ledger has it: what seemed new may be a duplicate after all, and stand under another name.
+        kept = from_ledger(entry.event["final_path"])
+        return Outcome(file, result, kept, cleared=self._clear(file, kept), reported=True)
 
     def _clear(self, file: IncomingFile, kept_path: str) -> bool:
         """Removes the incoming copy of a file whose content is safe at `kept_path`, if it is still that file."""
@@ -208,10 +208,8 @@ class Librarian:
             if not FileState.of(incoming).same_content(file.state):
                 logger.info("%s was replaced meanwhile; the newer file is kept and read next", file.original_path)
                 return False
-            if kept.st_size != incoming.st_size:
+            if kept.st_size != incoming.st_size or is_one_entry(Path(file.path), self.vault.storage / kept_path):
                 return False
-            if os.path.samestat(kept, incoming) and incoming.st_nlink < 2:
-                return False  # one directory entry seen by two ways: it IS the original
             os.unlink(file.path)
         except FileNotFoundError:
             return not os.path.lexists(file.path)
@@ -219,6 +217,16 @@ class Librarian:
             logger.warning("%s is filed, but cannot be removed: %s", file.original_path, error.strerror)
             return False
         return True
+
+
+def _where_now(placed: Mapping[str, Placed], recorded: Mapping[str, LedgerEntry]) -> dict[str, Placed]:
+    """What was placed, under the names that it has since the ledger was asked."""
+    now = dict(placed)
+    for path, one in placed.items():
+        asset = recorded[path].asset
+        final_path = from_ledger(asset["final_path"]) if asset is not None else one.final_path
+        now[path] = replace(one, final_path=final_path, name=os.path.basename(final_path))
+    return now
 
 
 def _without_placing(finding: Finding) -> Outcome | None:

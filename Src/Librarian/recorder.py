@@ -10,19 +10,22 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import cast
 
-from sqlalchemy import Table, bindparam, select, update
+from sqlalchemy import Table, Update, column, select, update, values
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from Src.Librarian.fingerprint import NotARegularFile, open_regular, sha256_of
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry, Row
-from Src.Librarian.vault import Vault
+from Src.Librarian.vault import Vault, VaultTrouble, name_key
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import IngestEvent, MediaAsset
@@ -35,14 +38,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 
 _ASSETS = cast(Table, MediaAsset.__table__)
 _EVENTS = cast(Table, IngestEvent.__table__)
-
 # What a restored original takes over from the newcomer. Flags of work done on the same bytes stay.
-_TAKEN_OVER = {"of_hash": "file_hash", "new_path": "final_path", "new_time": "ingested_at"}
-_TAKE_PLACE = (
-    update(_ASSETS)
-    .where(_ASSETS.c.file_hash == bindparam("of_hash"))
-    .values(final_path=bindparam("new_path"), ingested_at=bindparam("new_time"), verified_at=None)
-)
+_TAKEN_OVER = ("file_hash", "final_path", "ingested_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +48,7 @@ class Kept:
 
     final_path: str  # as on disk, relative to the storage root
     size: int
+    row: uuid.UUID | None = field(default=None, compare=False)  # None while it waits in the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +109,23 @@ class Recorder:
         return self.connect() and bool(self._journal.segments())
 
     def catch_up(self) -> int:
-        """Replays the journal if there is one and the ledger is back; returns the number of entries replayed."""
+        """Replays the journal if there is one and the ledger is back; returns the number of entries replayed.
+
+        Raises VaultTrouble; what is replayed by then is not lost, and the rest comes next time.
+        """
         segments = self._journal.segments()
         if not segments or not self.connect():
             return 0
         count = 0
         try:
-            for segment in segments:
-                journaled = self._journal.entries(segment)
-                while entries := list(islice(journaled, _REPLAY_BATCH)):
-                    for rejected in self._write(entries, replaying=True):
-                        self._keep_rejected(rejected)
-                    count += len(entries)
-                self._journal.remove(segment)
+            with _as_vault_trouble("replay the journal"):
+                for segment in segments:
+                    journaled = self._journal.entries(segment)
+                    while entries := list(islice(journaled, _REPLAY_BATCH)):
+                        for rejected in self._write(entries, replaying=True):
+                            self._keep_rejected(rejected)
+                        count += len(entries)
+                    self._journal.remove(segment)
         except LedgerUnavailable as error:
             self._lost(error)
         else:
@@ -144,8 +146,11 @@ class Recorder:
             if entry.asset is not None
         }
 
-    def record(self, entries: Sequence[LedgerEntry]) -> list[Rejected]:
+    def record(self, entries: list[LedgerEntry]) -> list[Rejected]:
         """Makes entries durable in the ledger or, while it is away, in the journal.
+
+        `entries` is brought up to date: an original whose path belongs to another is moved aside, and one that the
+        ledger has already is a duplicate, or restored. Moves show even where an error is raised.
 
         Raises VaultTrouble where neither can be written; then nothing is recorded that counts.
         """
@@ -153,7 +158,8 @@ class Recorder:
             return []
         try:
             if self.connect() and not self._journal.segments():
-                return self._write(entries, replaying=False)
+                with _as_vault_trouble("settle with the vault what the ledger says"):
+                    return self._write(entries, replaying=False)
         except LedgerUnavailable as error:
             self._lost(error)
         self._journal.append(entries)
@@ -166,63 +172,95 @@ class Recorder:
         self._wait = min(max(_FIRST_WAIT, self._wait * 2), _LONGEST_WAIT)
         self._next_try = self._monotonic() + self._wait
 
-    def _write(self, entries: Sequence[LedgerEntry], *, replaying: bool) -> list[Rejected]:
+    def _write(self, entries: list[LedgerEntry], *, replaying: bool) -> list[Rejected]:
         """One transaction. Where a value is refused, one for each entry, to find out whose."""
         try:
             with self._database.session() as session:
-                self._insert(session, entries, replaying=replaying)
-            return []
+                settled = self._insert(session, entries, replaying=replaying)
         except DBAPIError as error:
             if len(entries) == 1:
                 return [Rejected(entries[0], str(error.orig).strip().partition("\n")[0])]
-        return [rejected for entry in entries for rejected in self._write([entry], replaying=replaying)]
+        else:
+            entries[:] = settled
+            return []
+        rejections: list[Rejected] = []
+        for index, entry in enumerate(entries):
+            alone = [entry]
+            try:
+                rejections += self._write(alone, replaying=replaying)
+            finally:
+                entries[index] = alone[0]
+        return rejections
 
-    def _insert(self, session: Session, entries: Sequence[LedgerEntry], *, replaying: bool) -> None:
+    def _insert(self, session: Session, entries: list[LedgerEntry], *, replaying: bool) -> list[LedgerEntry]:
+        """Writes the rows; returns the entries as they are recorded once the session is committed."""
         if replaying:  # hours may have passed
-            entries = [self._found_again(entry) for entry in entries]
-        inserted = _insert_assets(session, [entry.asset for entry in entries if entry.asset is not None])
-        unsettled = [e.asset["file_hash"] for e in entries if e.asset is not None and e.asset["id"] not in inserted]
-        kept = _kept(session, unsettled)
+            entries[:] = [self._found_again(entry) for entry in entries]
+        self._leave_taken_paths(session, entries)
+        inserted = _insert_new(session, _ASSETS, [entry.asset for entry in entries if entry.asset is not None])
+        asked = [
+            entry.event["file_hash"]
+            for entry in entries
+            if (entry.asset["id"] not in inserted if entry.asset is not None else replaying)
+        ]
+        kept = _kept(session, asked)
         settled = [
             entry
             if entry.asset is None or entry.asset["id"] in inserted
-            else self._settle(session, entry, kept.get(entry.asset["file_hash"]))
+            else self._settle(entry, kept.get(entry.asset["file_hash"]))
             for entry in entries
         ]
         restored = [e.asset for e in settled if e.asset is not None and e.event["fate"] == "restored"]
         if restored:
-            session.execute(
-                _TAKE_PLACE,
-                [{key: asset[column] for key, column in _TAKEN_OVER.items()} for asset in restored],
-            )
+            session.execute(_take_place(restored))
+        where = {sha256: to_ledger(one.final_path) for sha256, one in kept.items()}
+        where |= {e.asset["file_hash"]: e.event["final_path"] for e in settled if e.asset is not None}
+        settled = [_following(entry, where) for entry in settled]
         # A replay that was cut off after its commit brings the same events again.
-        session.execute(insert(_EVENTS).on_conflict_do_nothing(), [entry.event for entry in settled])
+        _insert_new(session, _EVENTS, [entry.event for entry in settled])
+        return settled
 
-    def _settle(self, session: Session, entry: LedgerEntry, kept: Kept | None) -> LedgerEntry:
-        """An original whose hash, or whose path, the ledger has already."""
+    def _settle(self, entry: LedgerEntry, kept: Kept | None) -> LedgerEntry:
+        """An original whose hash the ledger has already."""
         assert entry.asset is not None
-        if kept is None:
-            return self._settle_path(session, entry)
-        own_path = from_ledger(entry.asset["final_path"])
-        if kept.final_path == own_path or entry.event["fate"] == "restored":
-            return entry
-        kept_path = to_ledger(kept.final_path)
+        if kept is None:  # no hash in the way, but a path, that was free a moment ago
+            raise LedgerUnavailable("somebody else writes originals into this ledger; it is tried again")
+        own_path, kept_path = from_ledger(entry.asset["final_path"]), to_ledger(kept.final_path)
+        told = f"duplicate of {kept_path}"
+        if kept.final_path == own_path:  # replayed before; or dropped, and the replay was cut off before its commit
+            mine = kept.row == entry.asset["id"] or entry.event["fate"] == "restored"
+            return entry if mine else entry.turned("duplicate", kept_path, told)
         if self._vault.holds(kept.final_path, kept.size):
             # Written while the ledger was away. The kept one lives, so this one is the duplicate (promise 4).
             self._drop(own_path, kept.final_path)
-            return entry.turned("duplicate", kept_path, f"duplicate of {kept_path}")
+            return entry.turned("duplicate", kept_path, told)
+        if entry.event["fate"] == "restored":
+            return entry
         return entry.turned("restored", entry.asset["final_path"], f"takes the place of {kept_path}, which had gone")
 
-    def _settle_path(self, session: Session, entry: LedgerEntry) -> LedgerEntry:
-        """Its path belongs, in the ledger, to an original that has gone: no path is used twice (promise 1)."""
+    def _leave_taken_paths(self, session: Session, entries: list[LedgerEntry]) -> None:
+        """Moves originals aside whose path belongs to another one, that has gone: no path is used twice (promise 1)."""
+        refused: defaultdict[int, set[str]] = defaultdict(set)
+        claimed: dict[str, str] = {}
+        unchecked = list(range(len(entries)))
+        while unchecked:
+            at = {index: asset for index in unchecked if (asset := entries[index].asset) is not None}
+            owners = _owners(session, [asset["final_path"] for asset in at.values()])
+            unchecked = []
+            for index, asset in at.items():
+                path, sha256 = asset["final_path"], asset["file_hash"]
+                owner = owners.get(path) or claimed.setdefault(path, sha256)
+                if owner != sha256:
+                    entries[index] = self._moved_aside(entries[index], refused[index])
+                    unchecked.append(index)
+
+    def _moved_aside(self, entry: LedgerEntry, refused: set[str]) -> LedgerEntry:
         assert entry.asset is not None
-        name = from_ledger(entry.event["original_name"])
-        path, refused = from_ledger(entry.asset["final_path"]), set[str]()
-        while True:
-            path = self._vault.move_aside(path, name, refused)
-            moved = entry.placed_at(to_ledger(path))
-            if moved.asset is not None and _insert_assets(session, [moved.asset]):
-                return moved
+        path = from_ledger(entry.asset["final_path"])
+        if not _has_content(self._vault.storage / path, entry.asset["file_hash"]):
+            return _gone(entry)  # what stands there is the other one's
+        moved = self._vault.move_aside(path, from_ledger(entry.event["original_name"]), refused)
+        return entry.placed_at(to_ledger(moved))
 
     def _found_again(self, entry: LedgerEntry) -> LedgerEntry:
         """A journaled original where it stands now; without its row where it has gone from the vault since."""
@@ -231,16 +269,27 @@ class Recorder:
             return entry
         name, path = from_ledger(entry.event["original_name"]), from_ledger(asset["final_path"])
         found = self._vault.find(path, name, asset["file_size"], asset["file_hash"])
+        if found is None:  # a replay that was cut off may have moved it aside
+            found = self._search_folder(os.path.dirname(path), asset["file_size"], asset["file_hash"])
         if found is None:
-            gone = entry.turned("failed", asset["final_path"], "gone from the vault before its row could be written")
-            return LedgerEntry(gone.event)
+            return _gone(entry)
         return entry if found == path else entry.placed_at(to_ledger(found))
 
+    def _search_folder(self, folder: str, size: int, sha256: str) -> str | None:
+        """The path of a content in a folder, whatever its name."""
+        with os.scandir(self._vault.storage / folder) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == size:
+                    path = Path(entry.path)
+                    if _has_content(path, sha256):
+                        return f"{folder}/{path.name}"
+        return None
+
     def _drop(self, own_path: str, kept_path: str) -> None:
-        """Removes a second copy from the vault, never the kept file itself under another name."""
+        """Removes a second copy from the vault, never the kept file itself by another way."""
         own, kept = self._vault.storage / own_path, self._vault.storage / kept_path
         with contextlib.suppress(FileNotFoundError):
-            if not os.path.samefile(own, kept) or os.lstat(own).st_nlink > 1:
+            if not is_one_entry(own, kept):
                 own.unlink()
 
     def _keep_rejected(self, rejected: Rejected) -> None:
@@ -249,17 +298,85 @@ class Recorder:
         self._journal.keep_rejected(rejected.entry)
 
 
-def _insert_assets(session: Session, rows: Sequence[Row]) -> set[uuid.UUID]:
-    """Inserts the rows that conflict with none; returns their ids."""
+def is_one_entry(one: Path, other: Path) -> bool:
+    """Whether two paths are one and the same directory entry, seen by two ways, so that removing one removes both.
+
+    (A bind mount, a link to a folder, names that the filesystem takes for one.)
+    """
+    status = os.lstat(one)
+    if not os.path.samestat(status, os.lstat(other)):
+        return False
+    same_folder = os.path.samefile(one.parent, other.parent)
+    return status.st_nlink < 2 or (same_folder and name_key(one.name) == name_key(other.name))
+
+
+@contextlib.contextmanager
+def _as_vault_trouble(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise VaultTrouble.from_os(error, doing) from error
+
+
+def _has_content(path: Path, sha256: str) -> bool:
+    try:
+        fd = open_regular(str(path))
+    except (FileNotFoundError, NotARegularFile):
+        return False
+    try:
+        return sha256_of(fd) == sha256
+    finally:
+        os.close(fd)
+
+
+def _gone(entry: LedgerEntry) -> LedgerEntry:
+    message = "gone from the vault before its row could be written"
+    return LedgerEntry(entry.turned("failed", entry.event["final_path"], message).event)
+
+
+def _following(entry: LedgerEntry, where: Mapping[str, str]) -> LedgerEntry:
+    """A duplicate of an original that turned out to be elsewhere."""
+    path = where.get(entry.event["file_hash"])
+    if entry.asset is not None or entry.event["fate"] != "duplicate" or path in (None, entry.event["final_path"]):
+        return entry
+    assert path is not None
+    return entry.turned("duplicate", path, f"duplicate of {path}")
+
+
+def _take_place(restored: Sequence[Row]) -> Update:
+    """One statement for all, of each original the last."""
+    of_hash = {asset["file_hash"]: tuple(asset[name] for name in _TAKEN_OVER) for asset in restored}
+    columns = [column(name, _ASSETS.c[name].type) for name in _TAKEN_OVER]
+    new = values(*columns, name="new").data(list(of_hash.values()))
+    return (
+        update(_ASSETS)
+        .where(_ASSETS.c.file_hash == new.c.file_hash)
+        .values(final_path=new.c.final_path, ingested_at=new.c.ingested_at, verified_at=None)
+    )
+
+
+def _owners(session: Session, paths: Sequence[str]) -> dict[str, str]:
+    """Whose these paths are (ledger text): the hash of each that has one."""
+    if not paths:
+        return {}
+    rows = session.execute(select(_ASSETS.c.file_hash, _ASSETS.c.final_path).where(_ASSETS.c.final_path.in_(paths)))
+    return {path: sha256 for sha256, path in rows}
+
+
+def _insert_new(session: Session, table: Table, rows: Sequence[Row]) -> set[uuid.UUID]:
+    """Inserts the rows that conflict with none; returns their ids.
+
+    Without RETURNING, SQLAlchemy would send each row by itself.
+    """
     if not rows:
         return set()
-    statement = insert(_ASSETS).on_conflict_do_nothing().returning(_ASSETS.c.id)
+    statement = insert(table).on_conflict_do_nothing().returning(table.c.id)
     return set(session.execute(statement, rows).scalars())
 
 
 def _kept(session: Session, hashes: Sequence[str]) -> dict[str, Kept]:
     if not hashes:
         return {}
-    columns = (_ASSETS.c.file_hash, _ASSETS.c.final_path, _ASSETS.c.file_size)
+    columns = (_ASSETS.c.file_hash, _ASSETS.c.final_path, _ASSETS.c.file_size, _ASSETS.c.id)
     rows = session.execute(select(*columns).where(_ASSETS.c.file_hash.in_(hashes)))
-    return {sha256: Kept(from_ledger(path), size) for sha256, path, size in rows}
+    return {sha256: Kept(from_ledger(path), size, row) for sha256, path, size, row in rows}
