@@ -47,14 +47,17 @@ def ingest(json: AsJson = False) -> None:
 
 @app.command(name="import")
 def import_(
-    sources: Annotated[list[Path], typer.Argument(metavar="SRC...", help="Folders or files.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SRC...", help="Folders or files.")],
     move: Annotated[bool, typer.Option("--move", help="Remove each source file once it is safe.")] = False,
     json: AsJson = False,
 ) -> None:
     """Import photos and videos from any folders or files. Copies; the sources are only read."""
     from Src.Factory.batch import run_import
 
-    raise typer.Exit(run_import(_settings("import"), sources, move=move, as_json=json))
+    if not all(sources):  # as of an unset variable; a path of it would be the folder we are in
+        raise Problem("import: a source is empty; give a folder or a file")
+    paths = [Path(source) for source in sources]
+    raise typer.Exit(run_import(_settings("import"), paths, move=move, as_json=json))
 
 
 @app.command()

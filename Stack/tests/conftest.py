@@ -1,0 +1,119 @@
+"""A factory for each test: real processes, a folder of its own, nothing shared but the code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from Src.Shared.embedded_postgres import EmbeddedPostgres
+from Stack.tests.real_factory import ROOT, SAMPLES, SHORT_DELAYS, Factory, Forwarder, Row, ask
+
+CORPUS = Path(os.environ.get("FACTORY_CORPUS") or ROOT.parent / "shared" / "corpus" / "exif-samples")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own account can pass through. Not `tmp_path`: each start of pytest closes that
+    for other users, and where we are root PostgreSQL is another user."""
+    with tempfile.TemporaryDirectory(prefix="pf-") as name:
+        os.chmod(name, 0o711)
+        yield Path(name)
+
+
+@pytest.fixture
+def bare_factory(folder: Path) -> Iterator[Factory]:
+    """A factory at its very first start: there is nothing."""
+    factory = Factory(folder / "factory", dict(SHORT_DELAYS))
+    yield factory
+    factory.kill_all()
+
+
+@pytest.fixture
+def factory(bare_factory: Factory, migrated_cluster: Path) -> Factory:
+    """A new factory whose empty ledger is made already, which saves a second; short delays."""
+    bare_factory.cluster.parent.mkdir(parents=True)
+    subprocess.run(["cp", "-a", str(migrated_cluster), str(bare_factory.cluster)], check=True)
+    return bare_factory
+
+
+@pytest.fixture(scope="session")
+def migrated_cluster() -> Iterator[Path]:
+    """The data folder of an embedded server that was stopped cleanly, with all tables and no rows."""
+    with tempfile.TemporaryDirectory(prefix="pf-") as name:
+        os.chmod(name, 0o711)
+        template = Factory(Path(name) / "factory")
+        assert template.run("find", "nothing").code == 1
+        assert not template.processes()
+        yield template.cluster
+
+
+@pytest.fixture(scope="session")
+def external_socket() -> Iterator[Path]:
+    """The socket of a PostgreSQL server that is none of the factory's."""
+    with tempfile.TemporaryDirectory(prefix="pf-") as name:
+        os.chmod(name, 0o711)
+        server = EmbeddedPostgres(Path(name) / "db")
+        server.ensure_running()
+        yield Path(name) / "db" / "18" / ".s.PGSQL.5432"
+        server.release()
+
+
+@dataclass(frozen=True)
+class ExternalLedger:
+    """A database on an external server, and the way there."""
+
+    forwarder: Forwarder
+    name: str
+    socket: Path
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://photo_factory:not-asked-for@127.0.0.1:{self.forwarder.port}/{self.name}"
+
+    def sql(self, statement: str, *values: object) -> list[Row]:
+        return ask(str(self.socket.parent), self.name, statement, values)
+
+
+@pytest.fixture
+def external_ledger(external_socket: Path) -> Iterator[ExternalLedger]:
+    """A new, empty database of an external server, reached by TCP."""
+    name = f"ledger_{time.monotonic_ns()}"
+    forwarder = Forwarder(external_socket)
+    at_server = ExternalLedger(forwarder, "postgres", external_socket)
+    at_server.sql(f"CREATE DATABASE {name}")
+    yield ExternalLedger(forwarder, name, external_socket)
+    forwarder.cut()
+
+
+@pytest.fixture
+def other_filesystem(folder: Path) -> Iterator[Path]:
+    """A folder on another filesystem than the factory's."""
+    shm = Path("/dev/shm")
+    if not os.access(shm, os.W_OK) or shm.stat().st_dev == folder.stat().st_dev:
+        pytest.skip("there is no second filesystem (/dev/shm)")
+    with tempfile.TemporaryDirectory(prefix="pf-", dir=shm) as name:
+        yield Path(name)
+
+
+@pytest.fixture(params=["samples", "corpus"])
+def photos(request: pytest.FixtureRequest) -> Path:
+    """Real photos: those of the repository, and the full corpus where it is there."""
+    if request.param == "samples":
+        return SAMPLES
+    if not CORPUS.is_dir():
+        pytest.skip("no corpus (FACTORY_CORPUS)")
+    return CORPUS
+
+
+@pytest.fixture
+def copied_samples(folder: Path) -> Path:
+    """The repository's samples in a folder that a test may change."""
+    return Path(shutil.copytree(SAMPLES, folder / "source"))
