@@ -1,6 +1,6 @@
 """When and where was it taken, with what, and how large is it: the design's "date and place" stage.
 
-Two readers find the tags: `pillow_reader` for most camera JPEGs, ExifTool for everything else. Both give
+Two readers find the tags: `jpeg_reader` for most camera JPEGs, ExifTool for everything else. Both give
 them in ExifTool's words, and this module alone decides what they mean. A file next to the photo
 (`IMG.jpg.xmp` or `IMG.xmp`) may say what the photo does not.
 
@@ -37,7 +37,7 @@ from datetime import datetime
 from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from Src.Librarian import capture_date, pillow_reader
+from Src.Librarian import capture_date, jpeg_reader, jpeg_structure, pillow_reader
 from Src.Librarian.capture_date import Stamp
 from Src.Librarian.exiftool_reader import Answer, ExifToolReader, Tags
 
@@ -128,7 +128,7 @@ class MetadataExtractor:
         """The answer, where it needs no ExifTool."""
         if subject.kind != "JPEG" or find_sidecar(subject.path) is not None:
             return None
-        answer = pillow_reader.read_jpeg(subject.path)
+        answer = jpeg_reader.read_jpeg(subject.path)
         if answer is None:
             return None
         metadata = interpret(subject, Answer(answer.tags), None, self._zone, now)
@@ -344,7 +344,7 @@ def _with_damage(subject: Subject, answer: Answer) -> Answer:
     # For a JPEG only its own structure counts: the fast reader sees that, but none of the warnings.
     if subject.kind == "JPEG":
         told = [warning for warning in answer.warnings if warning.lower() in _JPEG_DAMAGE]
-        error = told[0] if told else pillow_reader.jpeg_damage(subject.path)
+        error = told[0] if told else jpeg_structure.jpeg_damage(subject.path)
         return Answer(answer.tags, answer.warnings, error)
     return Answer(answer.tags, answer.warnings, damage_in(answer.warnings))
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tzfpy import get_tz
 
-from Src.Librarian import metadata_extractor, pillow_reader
+from Src.Librarian import jpeg_structure, metadata_extractor
 from Src.Librarian.exiftool_reader import ASKED, Answer, ExifToolReader
 from Src.Librarian.metadata_extractor import Metadata, MetadataExtractor, Subject, interpret
 
@@ -398,7 +398,7 @@ def test_a_broken_jpeg_keeps_what_its_headers_tell(extractor: MetadataExtractor,
     path = tmp_path / "cut.jpg"
     path.write_bytes(CANON.read_bytes()[:-2])
     whole, cut = extractor.extract([subject(CANON), subject(path)], NOW)
-    assert cut.error == pillow_reader.CUT_SHORT
+    assert cut.error == jpeg_structure.CUT_SHORT
     assert astuple(cut)[:-1] == astuple(whole)[:-1]
 
 
@@ -512,7 +512,7 @@ def test_without_exiftool_pillow_answers_what_it_can(tmp_path: Path, monkeypatch
     assert place.latitude == pytest.approx(43.46744833)
     assert (png.captured_at, png.width) == (datetime(2011, 12, 13, 14, 15, 16), 16)
     assert (film.captured_at, film.date_source, film.error) == (MTIME, "mtime", None)
-    assert (broken.error, broken.camera_model) == (pillow_reader.CUT_SHORT, "Canon EOS 40D")
+    assert (broken.error, broken.camera_model) == (jpeg_structure.CUT_SHORT, "Canon EOS 40D")
 
 
 # -- against ExifTool itself, read by other code than ours ------------------------------------------------

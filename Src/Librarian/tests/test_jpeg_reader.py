@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from Src.Librarian import pillow_reader
+from Src.Librarian import jpeg_reader, jpeg_structure, pillow_reader
 from Src.Librarian.exiftool_reader import Answer, ExifToolReader
 from Src.Librarian.metadata_extractor import Metadata, Subject, _with_damage, interpret
 
@@ -36,7 +36,7 @@ def exiftool() -> Iterator[ExifToolReader]:
 
 def fast(path: Path | str) -> Metadata | None:
     """What `extract` would take from the fast reader."""
-    answer = pillow_reader.read_jpeg(str(path))
+    answer = jpeg_reader.read_jpeg(str(path))
     if answer is None:
         return None
     metadata = interpret(Subject(str(path), "x.jpg", "JPEG", 0), Answer(answer.tags), None, ZONE, NOW)
@@ -216,7 +216,7 @@ def test_a_plain_rating_in_xmp_is_read(packet: str, rating: str | None, tmp_path
     path = tmp_path / "rated.jpg"
     data = CANON.read_bytes()
     path.write_bytes(data[:2] + xmp_segment(packet) + data[2:])
-    answer = pillow_reader.read_jpeg(str(path))
+    answer = jpeg_reader.read_jpeg(str(path))
     assert answer is not None
     assert answer.tags.get("XMP:Rating") == rating
     assert not answer.dates_complete
@@ -239,14 +239,14 @@ def test_xmp_that_is_not_plain_is_handed_over(packet: str, tmp_path: Path) -> No
     path = tmp_path / "rated.jpg"
     data = CANON.read_bytes()
     path.write_bytes(data[:2] + xmp_segment(packet) + data[2:])
-    assert pillow_reader.read_jpeg(str(path)) is None
+    assert jpeg_reader.read_jpeg(str(path)) is None
 
 
 def test_doubled_exif_is_handed_over(tmp_path: Path) -> None:
     data = CANON.read_bytes()
     path = tmp_path / "double.jpg"
     path.write_bytes(data[:2] + exif_segment(data) + data[2:])
-    assert pillow_reader.read_jpeg(str(path)) is None
+    assert jpeg_reader.read_jpeg(str(path)) is None
 
 
 @pytest.mark.parametrize(
@@ -263,33 +263,33 @@ def test_segments_that_are_not_known_to_be_harmless_are_handed_over(segment: byt
     data = CANON.read_bytes()
     path = tmp_path / "segment.jpg"
     path.write_bytes(data[:2] + segment + data[2:])
-    assert pillow_reader.read_jpeg(str(path)) is None
+    assert jpeg_reader.read_jpeg(str(path)) is None
 
 
 def test_a_trailer_that_exiftool_reads_is_handed_over(tmp_path: Path) -> None:
     path = tmp_path / "trailer.jpg"
     path.write_bytes(CANON.read_bytes() + bytes(40) + b"\0\0SEFT")
-    assert pillow_reader.read_jpeg(str(path)) is None
+    assert jpeg_reader.read_jpeg(str(path)) is None
     path.write_bytes(CANON.read_bytes() + bytes(1000))
-    assert pillow_reader.read_jpeg(str(path)) is not None
+    assert jpeg_reader.read_jpeg(str(path)) is not None
 
 
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.jpg")  # to open it would wait for ever
     (tmp_path / "link.jpg").symlink_to(CANON)
     for name in ("fifo.jpg", "link.jpg", "gone.jpg", ""):
-        assert pillow_reader.read_jpeg(str(tmp_path / name)) is None
+        assert jpeg_reader.read_jpeg(str(tmp_path / name)) is None
         assert pillow_reader.read_image(str(tmp_path / name)) == {}
-        assert pillow_reader.jpeg_damage(str(tmp_path / name)) is None
+        assert jpeg_structure.jpeg_damage(str(tmp_path / name)) is None
 
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     before = len(os.listdir("/proc/self/fd"))
     for path in (CANON, tmp_path / "empty.jpg", tmp_path, SAMPLES / "GIF.gif"):
-        pillow_reader.read_jpeg(str(path))
+        jpeg_reader.read_jpeg(str(path))
         pillow_reader.read_image(str(path))
-        pillow_reader.jpeg_damage(str(path))
+        jpeg_structure.jpeg_damage(str(path))
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -345,7 +345,7 @@ def pointing(tag: int, kind: int, count: int, place: int) -> Entry:
 
 
 def test_a_plain_directory_is_read(tmp_path: Path) -> None:
-    answer = pillow_reader.read_jpeg(photo(tmp_path / "x.jpg", [MAKE, MODEL], DATED, PLACE, [MAKE]))
+    answer = jpeg_reader.read_jpeg(photo(tmp_path / "x.jpg", [MAKE, MODEL], DATED, PLACE, [MAKE]))
     assert answer is not None
     assert answer.tags["EXIF:Make"] == "Maker"
     assert answer.tags["EXIF:DateTimeOriginal"] == "2001:02:03 04:05:06"
@@ -392,12 +392,12 @@ def test_a_directory_with_an_oddity_is_handed_over(
     gps: list[Entry] | None,
     thumbnail: list[Entry] | None,
 ) -> None:
-    assert pillow_reader.read_jpeg(photo(tmp_path / "x.jpg", main, exif, gps, thumbnail)) is None
+    assert jpeg_reader.read_jpeg(photo(tmp_path / "x.jpg", main, exif, gps, thumbnail)) is None
 
 
 def test_a_gps_time_is_a_date_that_the_fast_reader_leaves_out(tmp_path: Path) -> None:
     dated = [*PLACE, (0x1D, ASCII, 11, b"2001:02:03\0")]
-    answer = pillow_reader.read_jpeg(photo(tmp_path / "x.jpg", [MAKE, MODEL], None, dated))
+    answer = jpeg_reader.read_jpeg(photo(tmp_path / "x.jpg", [MAKE, MODEL], None, dated))
     assert answer is not None
     assert not answer.dates_complete
 
@@ -409,11 +409,11 @@ def test_metadata_after_the_frame_is_handed_over(tmp_path: Path) -> None:
     end = frame + 2 + 17
     path = tmp_path / "x.jpg"
     path.write_bytes(data[:frame] + xmp_segment(RDF.format("")) + data[frame:])
-    assert pillow_reader.read_jpeg(str(path)) is not None
+    assert jpeg_reader.read_jpeg(str(path)) is not None
     path.write_bytes(data[:end] + xmp_segment(RDF.format("")) + data[end:])
-    assert pillow_reader.read_jpeg(str(path)) is None
+    assert jpeg_reader.read_jpeg(str(path)) is None
     path.write_bytes(data[:end] + data[frame:end] + data[end:])
-    assert pillow_reader.read_jpeg(str(path)) is None
+    assert jpeg_reader.read_jpeg(str(path)) is None
 
 
 # -- cut short --------------------------------------------------------------------------------------------
@@ -426,17 +426,17 @@ def test_a_jpeg_that_is_cut_short_is_broken_wherever_it_is_cut(tmp_path: Path) -
     path = tmp_path / "cut.jpg"
     for length in (2, 100, 3000, len(data) // 2, len(data) - 2, len(data) - 1):
         path.write_bytes(data[:length])
-        assert pillow_reader.jpeg_damage(str(path)) == pillow_reader.CUT_SHORT, length
-        assert pillow_reader.read_jpeg(str(path)) is None, length
+        assert jpeg_structure.jpeg_damage(str(path)) == jpeg_structure.CUT_SHORT, length
+        assert jpeg_reader.read_jpeg(str(path)) is None, length
     path.write_bytes(data)
-    assert pillow_reader.jpeg_damage(str(path)) is None
+    assert jpeg_structure.jpeg_damage(str(path)) is None
 
 
 @pytest.mark.parametrize("trailer", [10, 5000, 900_000])
 def test_what_phones_append_does_not_hide_the_end(trailer: int, tmp_path: Path) -> None:
     path = tmp_path / "motion.jpg"
     path.write_bytes(CANON.read_bytes() + bytes(trailer))
-    assert pillow_reader.jpeg_damage(str(path)) is None
+    assert jpeg_structure.jpeg_damage(str(path)) is None
 
 
 # -- without ExifTool -------------------------------------------------------------------------------------
