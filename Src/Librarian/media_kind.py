@@ -82,6 +82,8 @@ _BY_BRAND = {
     **dict.fromkeys((b"M4V ", b"M4VH", b"M4VP"), "M4V"),
 }
 _NOT_PICTURES = (b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B ", b"aax ", b"jp2 ", b"jpx ", b"jpm ", b"mjp2")
+# Atoms that QuickTime files may begin with: padding, room for a 64-bit size, a preview and its picture.
+_BEFORE_THE_FIRST = (b"wide", b"free", b"skip", b"pnot", b"PICT")
 _GENERIC_IMAGE_BRANDS = (b"mif1", b"msf1", b"mif2")
 
 _libmagic = threading.local()  # its handle is not to be shared between threads
@@ -96,8 +98,8 @@ def kind_of(fd: int, head: bytes) -> Kind | None:
 def _name_of(fd: int, head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return _by_brand(head)
-    if head[4:8] == b"wide" and head[12:16] in (b"mdat", b"moov"):
-        return "MOV"  # QuickTime's room for a 64-bit size, before the first real atom
+    if head[4:8] in _BEFORE_THE_FIRST and _is_movie(fd):
+        return "MOV"
     if head[:4] == b"IIU\0":
         return "RW2"
     if _is_transport_stream(head):
@@ -120,6 +122,20 @@ def _by_brand(head: bytes) -> str | None:
     if brand[:2] == b"3g":
         return "3GP"
     return _BY_BRAND.get(brand, "MP4")
+
+
+def _is_movie(fd: int) -> bool:
+    """Whether real atoms follow those that a QuickTime file may begin with."""
+    offset = 0
+    for _ in range(8):  # far more than any file has
+        header = os.pread(fd, 8, offset)
+        if header[4:] in (b"mdat", b"moov"):
+            return True
+        size = int.from_bytes(header[:4], "big")
+        if header[4:] not in _BEFORE_THE_FIRST or size < 8:
+            return False
+        offset += size
+    return False
 
 
 def _is_transport_stream(head: bytes) -> bool:
