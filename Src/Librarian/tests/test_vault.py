@@ -1,0 +1,431 @@
+"""The vault: names, what stands where, the marker, the lock, durability."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from Src.Librarian import vault as module
+from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
+from Src.Librarian.vault import (
+    MARKER,
+    Vault,
+    VaultTrouble,
+    name_key,
+    numbered_names,
+    portable_name,
+    rename_unless_taken,
+)
+from Src.Shared.settings import PROJECT_ROOT
+
+DAY = "Originals/2023/2023-12-25"
+
+# As os.fsdecode gives them: any text without / and NUL, and bytes that are no UTF-8 as surrogates.
+CHARACTERS = st.characters(exclude_characters="/\0", exclude_categories=["Cs"]) | st.integers(0xDC80, 0xDCFF).map(chr)
+NAMES = (
+    st.text(CHARACTERS, min_size=1, max_size=255)
+    .filter(lambda name: len(os.fsencode(name)) <= 255)
+    .map(lambda name: os.fsdecode(os.fsencode(name)))
+)
+LONG_NAMES = st.builds(
+    lambda some, stem, ending: (some + stem * 255, ending),
+    st.text(CHARACTERS, max_size=4),
+    CHARACTERS,
+    st.sampled_from(["", ".jpg", ".JPEG", ".äöü", ".sixteen_bytes_ab"]),
+).map(lambda parts: _fitting(*parts))
+
+
+def _fitting(stem: str, ending: str) -> str:
+    while len(os.fsencode(stem + ending)) > 255:
+        stem = stem[:-1]
+    return os.fsdecode(os.fsencode(stem + ending))
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    vault = Vault(tmp_path / "Storage")
+    vault.create()
+    return vault
+
+
+# Names
+
+
+@given(NAMES | LONG_NAMES)
+@example("a" * 249 + "_1.jpg")
+@example("." + "a" * 254)
+@example("..jpg")
+def test_numbered_names_are_valid_distinct_and_fit(name: str) -> None:
+    names = list(itertools.islice(numbered_names(name), 120))
+    assert names[0] == name
+    assert len(set(names)) == len(names)
+    for one in names:
+        assert 0 < len(os.fsencode(one)) <= 255
+        assert os.fsdecode(os.fsencode(one)) == one
+        assert "/" not in one and "\0" not in one and one not in (".", "..")
+
+
+@given(LONG_NAMES)
+def test_a_numbered_name_keeps_the_ending_and_is_cut_at_a_character(name: str) -> None:
+    stem, dot, ending = name.rpartition(".")
+    if not stem or len(os.fsencode(ending)) > 16:
+        stem, dot, ending = name, "", ""
+    for number, one in zip(range(1, 12), itertools.islice(numbered_names(name), 1, None), strict=False):
+        kept, _, last = one[: len(one) - len(dot + ending)].rpartition("_")
+        assert one.endswith(dot + ending) and stem.startswith(kept) and number <= int(last) <= number + 1
+        room = 255 - len(os.fsencode(f"_{last}{dot}{ending}"))
+        assert kept == stem or len(os.fsencode(stem[: len(kept) + 1])) > room, "cut further than needed"
+
+
+@pytest.mark.parametrize(
+    ("name", "second"),
+    [
+        ("IMG_1.jpg", "IMG_1_1.jpg"),
+        ("no ending", "no ending_1"),
+        (".hidden", ".hidden_1"),
+        ("a.tar.gz", "a.tar_1.gz"),
+        ("2023.12.25 Christmas at home", "2023.12.25 Christmas at home_1"),
+        ("photo.", "photo_1."),
+    ],
+)
+def test_the_number_stands_before_the_ending(name: str, second: str) -> None:
+    assert list(itertools.islice(numbered_names(name), 2)) == [name, second]
+
+
+@given(NAMES)
+def test_names_that_differ_in_case_or_unicode_form_or_trailing_dots_are_one(name: str) -> None:
+    key = name_key(name)
+    assert key
+    for form in ("NFC", "NFD"):
+        assert name_key(unicodedata.normalize(form, name)) == key
+        assert name_key(unicodedata.normalize(form, name.casefold())) == key
+    if name.rstrip(". "):
+        assert name_key(name + "..") == name_key(name + " ") == key
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyzäöüßñéåøžšđ0123456789_-", min_size=1), st.sampled_from(["jpg", "heic"]))
+def test_names_in_capitals_are_the_same(stem: str, ending: str) -> None:
+    assert name_key(f"{stem}.{ending}") == name_key(f"{stem}.{ending}".upper())
+
+
+@pytest.mark.parametrize(("one", "other"), [("a.jpg", "b.jpg"), ("a.jpg", "a.jpeg"), ("a_1.jpg", "a.jpg"), (".", "..")])
+def test_other_names_are_other_names(one: str, other: str) -> None:
+    assert name_key(one) != name_key(other)
+
+
+@given(NAMES)
+def test_a_portable_name_is_one_that_all_filesystems_take_and_stays_one(name: str) -> None:
+    portable = portable_name(name)
+    assert 0 < len(portable.encode()) <= 140
+    assert not set(portable) & set('<>:"/\\|?*') and min(portable) >= " "
+    assert portable_name(portable) == portable
+
+
+def test_an_ordinary_name_is_portable_as_it_is() -> None:
+    assert portable_name("Füße & Hände (1).jpg") == "Füße & Hände (1).jpg"
+
+
+# What stands in a folder
+
+
+def test_a_name_is_taken_by_its_twins_in_case_and_unicode_form(vault: Vault) -> None:
+    folder = vault.folder(DAY)
+    for name in ("Café.JPG", "b.jpg."):
+        (folder.path / name).write_bytes(b"x")
+    folder = vault.folder(DAY)
+    assert folder.holder(unicodedata.normalize("NFD", "café.jpg")) == "Café.JPG"
+    assert folder.holder("B.JPG") == "b.jpg."
+    assert folder.holder("cafe.jpg") is None
+    put = lambda target: target.write_bytes(b"new")  # noqa: E731
+    assert folder.first_free("CAFÉ.jpg", put) == "CAFÉ_1.jpg"
+
+
+def test_a_name_taken_by_somebody_else_just_now_is_passed_over(vault: Vault) -> None:
+    folder = vault.folder(DAY)
+
+    def put(target: Path) -> None:
+        if target.name == "a.jpg":
+            target.write_bytes(b"theirs")  # between the choice and the link
+        os.link(vault.originals / MARKER, target)
+
+    assert folder.first_free("a.jpg", put) == "a_1.jpg"
+    assert (folder.path / "a.jpg").read_bytes() == b"theirs"
+    assert folder.holder("A.JPG") == "a.jpg"
+
+
+def test_a_change_by_another_hand_is_seen(vault: Vault, wait_for: WaitFor) -> None:
+    folder = vault.folder(DAY)
+    before = os.stat(folder.path).st_mtime_ns
+    assert folder.holder("a.jpg") is None
+
+    def happens() -> bool:  # a folder's time ticks every few milliseconds only
+        (folder.path / "a.jpg").unlink(missing_ok=True)
+        (folder.path / "a.jpg").write_bytes(b"x")
+        return os.stat(folder.path).st_mtime_ns > before
+
+    wait_for(happens)
+    assert vault.folder(DAY).holder("A.jpg") == "a.jpg"
+
+
+def test_the_same_bytes_are_found_under_any_number_of_the_name(vault: Vault) -> None:
+    path = vault.folder(DAY).path
+    (path / "a.jpg").write_bytes(b"one")
+    (path / "A_1.jpg").write_bytes(b"two")
+    (path / "a_3.jpg").write_bytes(b"beyond a gap")
+    folder = vault.folder(DAY)
+    assert folder.standing("a.jpg", 3, sha256(b"two")) == ("A_1.jpg", os.stat(path / "A_1.jpg").st_ino)
+    assert folder.standing("a.jpg", 3, sha256(b"six")) is None
+    assert folder.standing("a.jpg", 4, sha256(b"two")) is None
+
+
+def test_the_same_bytes_are_found_under_the_portable_name(vault: Vault) -> None:
+    path = vault.folder(DAY).path
+    (path / "12_30_00.jpg").write_bytes(b"one")
+    found = vault.folder(DAY).standing("12:30:00.jpg", 3, sha256(b"one"))
+    assert found is not None and found[0] == "12_30_00.jpg"
+
+
+def test_what_cannot_be_read_is_not_taken_for_the_same(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = vault.folder(DAY).path
+    (path / "a.jpg").write_bytes(b"one")
+    (path / "a_1.jpg").symlink_to(path / "a.jpg")
+
+    def broken(fd: int, buffers: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "readv", broken)
+    assert vault.folder(DAY).standing("a.jpg", 3, sha256(b"one")) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a\nb.jpg", "'\"`$(rm).jpg", "-rf.jpg", "\u202egpj.exe", "foto\udcff\udc80.jpg", "x" * 251 + ".jpg", "ａ　b.jpg"],
+)
+def test_odd_names_are_kept_to_the_byte(vault: Vault, name: str) -> None:
+    folder = vault.folder(DAY)
+    assert folder.first_free(name, lambda target: os.close(os.open(target, os.O_CREAT | os.O_EXCL))) == name
+    assert os.fsencode(name) in os.listdir(os.fsencode(folder.path))
+    second = folder.first_free(name, lambda target: os.close(os.open(target, os.O_CREAT | os.O_EXCL)))
+    assert second != name and len(os.fsencode(second)) <= 255
+
+
+def test_a_kept_original_lives_where_a_regular_file_of_its_size_stands(vault: Vault) -> None:
+    path = vault.folder(DAY).path
+    (path / "a.jpg").write_bytes(b"one")
+    (path / "link.jpg").symlink_to(path / "a.jpg")
+    (path / "folder.jpg").mkdir()
+    assert vault.holds(f"{DAY}/a.jpg", 3)
+    assert not vault.holds(f"{DAY}/a.jpg", 4)
+    assert not vault.holds(f"{DAY}/gone.jpg", 3)
+    assert not vault.holds(f"{DAY}/a.jpg/below.jpg", 3)
+    assert not vault.holds(f"{DAY}/link.jpg", os.lstat(path / "link.jpg").st_size)
+    assert not vault.holds(f"{DAY}/folder.jpg", os.stat(path / "folder.jpg").st_size)
+
+
+def test_a_vault_that_cannot_be_looked_into_is_trouble_and_not_a_missing_file(
+    open_folder: Path, unprivileged: Callable[[], AbstractContextManager[None]]
+) -> None:
+    vault = Vault(open_folder / "Storage")
+    vault.create()
+    (vault.folder(DAY).path / "a.jpg").write_bytes(b"one")
+    vault.originals.chmod(0)
+    with unprivileged():
+        for ask in (vault.check, vault.is_marked, lambda: vault.holds(f"{DAY}/a.jpg", 3), lambda: vault.folder(DAY)):
+            with pytest.raises(VaultTrouble, match="permission denied"):
+                ask()
+    vault.originals.chmod(0o755)
+
+
+def test_content_that_was_moved_is_found_again(vault: Vault) -> None:
+    path = vault.folder(DAY).path
+    (path / "a.jpg").write_bytes(b"one")
+    assert vault.find(f"{DAY}/a.jpg", "a.jpg", 3, sha256(b"one")) == f"{DAY}/a.jpg"
+    (path / "a.jpg").rename(path / "a_1.jpg")
+    (path / "a.jpg").write_bytes(b"else")
+    assert vault.find(f"{DAY}/a.jpg", "a.jpg", 3, sha256(b"one")) == f"{DAY}/a_1.jpg"
+    assert vault.find(f"{DAY}/a.jpg", "a.jpg", 3, sha256(b"two")) is None
+
+
+def test_moving_aside_takes_the_next_name_that_is_free_and_not_refused(vault: Vault) -> None:
+    path = vault.folder(DAY).path
+    (path / "a.jpg").write_bytes(b"one")
+    (path / "a_1.jpg").write_bytes(b"other")
+    refused = {"a_2.jpg"}
+    assert vault.move_aside(f"{DAY}/a.jpg", "a.jpg", refused) == f"{DAY}/a_3.jpg"
+    assert (path / "a_3.jpg").read_bytes() == b"one" and not (path / "a.jpg").exists()
+    assert (path / "a_1.jpg").read_bytes() == b"other"
+    folder = vault.folder(DAY)
+    assert folder.holder("a_3.jpg") == "a_3.jpg" and folder.holder("a.jpg") is None
+
+
+def test_moving_aside_what_has_gone_is_trouble(vault: Vault) -> None:
+    with pytest.raises(VaultTrouble):
+        vault.move_aside(f"{DAY}/gone.jpg", "gone.jpg", set())
+
+
+# Renaming without replacing
+
+
+@pytest.mark.parametrize("kind", ["ext4", "exfat-fuse"])  # one that can spare, and one that must reserve
+def test_a_rename_never_replaces(kind: str, small_filesystem: SmallFilesystem) -> None:
+    folder = small_filesystem(kind, 20)
+    (folder / "new").write_bytes(b"new")
+    (folder / "taken").write_bytes(b"taken")
+    with pytest.raises(FileExistsError):
+        rename_unless_taken(folder / "new", folder / "taken")
+    assert (folder / "taken").read_bytes() == b"taken"
+    rename_unless_taken(folder / "new", folder / "free")
+    assert (folder / "free").read_bytes() == b"new" and not (folder / "new").exists()
+
+
+def test_a_rename_that_fails_leaves_no_reserved_name(
+    small_filesystem: SmallFilesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = small_filesystem("exfat-fuse", 20)
+    with pytest.raises(FileNotFoundError):
+        rename_unless_taken(folder / "gone", folder / "target")
+    assert os.listdir(folder) == []
+
+
+# Marker, lock, durability
+
+
+def test_an_empty_mount_point_is_not_a_vault(small_filesystem: SmallFilesystem, tmp_path: Path) -> None:
+    disk = small_filesystem("tmpfs", 1)
+    storage = tmp_path / "Storage"
+    storage.mkdir()
+    subprocess.run(["mount", "--bind", str(disk), str(storage)], check=True)
+    vault = Vault(storage)
+    vault.create()
+    vault.check()
+    vault.folder(DAY)
+    subprocess.run(["umount", str(storage)], check=True)
+    assert not vault.is_marked()
+    with pytest.raises(VaultTrouble, match=r"marker file \.photo-factory-vault is missing"):
+        vault.check()
+    with pytest.raises(VaultTrouble):
+        vault.folder(DAY)
+    assert list(storage.iterdir()) == [], "nothing is made where the disk should be"
+
+
+def test_a_vault_is_marked_once_made_and_made_again_without_harm(vault: Vault) -> None:
+    (vault.folder(DAY).path / "a.jpg").write_bytes(b"one")
+    vault.create()
+    vault.check()
+    assert vault.holds(f"{DAY}/a.jpg", 3)
+
+
+def test_the_folder_of_a_day_has_four_digits_for_its_year(vault: Vault) -> None:
+    assert vault.day_folder(date(2023, 12, 25)) == DAY
+    assert vault.day_folder(date(1826, 1, 2)) == "Originals/1826/1826-01-02"
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from Src.Librarian.vault import Vault
+with Vault(Path(sys.argv[1])).lock():
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_only_one_process_has_the_lock_and_a_killed_one_frees_it(vault: Vault) -> None:
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(vault.storage)], stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT
+    )
+    with first:
+        assert first.stdout is not None and first.stdout.readline() == "locked\n"
+        fd = os.open(vault.state / "vault.lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        first.send_signal(signal.SIGKILL)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    os.close(fd)
+    with vault.lock():
+        pass
+
+
+def test_a_lock_that_cannot_be_had_is_trouble(vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(VaultTrouble), Vault(tmp_path / "nowhere").lock():
+        pass
+
+    def no_locks(fd: int, operation: int) -> None:  # as some network shares answer
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(VaultTrouble, match="lock the vault"), vault.lock():
+        pass
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_was_written_is_on_disk_when_the_block_ends(
+    small_filesystem: SmallFilesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = small_filesystem("ext4", 40)
+    vault = Vault(disk / "Storage")
+    vault.create()
+    with vault.durably():
+        (vault.folder(DAY).path / "a.jpg").write_bytes(os.urandom(1 << 20))
+        assert dirty(disk)
+    assert not dirty(disk)
+
+
+def dirty(disk: Path) -> bool:
+    """Whether blocks of the files below are still to be given a place on the device, asked of ext4 itself."""
+    device = os.stat(disk).st_dev
+    name = os.path.basename(os.path.realpath(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+    return int(Path(f"/sys/fs/ext4/{name}/delayed_allocation_blocks").read_text()) > 0
+
+
+def test_a_sync_that_fails_is_trouble(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def syncfs(self, fd: int) -> int:
+            ctypes.set_errno(errno.EIO)
+            return -1
+
+    monkeypatch.setattr(module, "_libc", Failing())
+    with pytest.raises(VaultTrouble, match="input/output error; check the disk"), vault.durably():
+        pass
+
+
+def test_a_vault_that_is_not_there_is_trouble_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(VaultTrouble), Vault(tmp_path / "nowhere").durably():
+        pytest.fail("the block must not run")
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.EIO, "input/output error"),
+        (errno.ENODEV, "No such device"),
+    ],
+)
+def test_trouble_says_in_one_line_what_to_do(code: int, says: str) -> None:
+    message = str(VaultTrouble.from_os(OSError(code, os.strerror(code)), "write there"))
+    assert message.startswith("cannot write there: ") and says in message and "\n" not in message
