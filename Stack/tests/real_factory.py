@@ -156,9 +156,7 @@ class Factory:
     def sql(self, statement: str, *values: object) -> list[Row]:
         """Asks the embedded server that is running; starts none. psycopg2.OperationalError while it is away."""
         lines = (self.cluster / "postmaster.pid").read_text().splitlines()
-        return ask(
-            {"host": lines[4], "port": lines[3], "user": "photo_factory", "dbname": "photo_factory"}, statement, values
-        )
+        return ask(lines[4], "photo_factory", statement, values)
 
     def sql_at_rest(self, statement: str, *values: object) -> list[Row]:
         """Asks the ledger of a factory that does not run."""

@@ -1,0 +1,342 @@
+"""`up`: the factory as it runs day and night, with the default delays, and what it takes without a person."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from Stack.tests.photos import sha256, unique_jpeg
+from Stack.tests.real_factory import (
+    SAMPLES,
+    Factory,
+    Running,
+    command_line,
+    wait_until,
+)
+
+STABILITY_DELAY = 5.0  # the default, which these tests leave in force
+COPY_LIMIT, RENAME_LIMIT = STABILITY_DELAY + 2.0, 2.0
+
+LIBRARIAN = "Src.Librarian.librarian"
+ONE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO|WARNING|ERROR) [a-z-]+: .+")
+
+
+@contextmanager
+def up(factory: Factory) -> Iterator[Running]:
+    """A factory that is up and watches its inbox."""
+    with factory.start("up") as running:
+        running.wait_for("watching ")
+        yield running
+
+
+@pytest.fixture
+def default_factory(factory: Factory) -> Factory:
+    """No setting but FACTORY_DATA."""
+    factory.environment.clear()
+    return factory
+
+
+# -- how soon a photo is filed -----------------------------------------------------------------------------
+
+
+def test_a_copied_file_is_filed_within_the_stability_delay_and_two_seconds(default_factory: Factory) -> None:
+    factory = default_factory
+    with up(factory):
+        names = ["plain.jpg", "2024/trip to Rome/day 1/nested.jpg", "old.jpg"]
+        for number, name in enumerate(names):
+            path = factory.inbox / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(unique_jpeg(number))
+        os.utime(factory.inbox / "old.jpg", (1e9, 1e9))  # as `cp -p` and sync tools do: an mtime long ago
+        written = time.time()
+
+        took = max(latency(factory, name, written, COPY_LIMIT) for name in names)
+
+    assert took >= STABILITY_DELAY - 0.1, "a file that may still be written to was taken"
+    print(f"copied: filed with its row {took:.2f} s after the last write")
+
+
+def test_a_file_that_is_still_written_is_not_taken_before_it_rests(default_factory: Factory) -> None:
+    factory = default_factory
+    content = unique_jpeg(1, size=200_000)
+    with up(factory):
+        path = factory.inbox / "slow.jpg"
+        began = time.time()
+        for start in range(0, len(content), 50_000):  # longer in all than a file must rest, and closed in between
+            with open(path, "ab") as file:
+                file.write(content[start : start + 50_000])
+            written = time.time()
+            wait_until(lambda written=written: time.time() > written + 2.0, 3)  # type: ignore[misc]
+            assert path.exists()
+        assert time.time() - began > STABILITY_DELAY
+
+        latency(factory, "slow.jpg", written, COPY_LIMIT)
+
+    [original] = factory.vault_files()
+    assert original.read_bytes() == content
+
+
+@pytest.mark.parametrize("way", ["hidden name beside it", "syncthing's name", "from outside", "from outside, nested"])
+def test_a_file_renamed_into_place_is_filed_within_two_seconds(default_factory: Factory, way: str) -> None:
+    factory = default_factory
+    with up(factory):
+        target, temporary = {
+            "hidden name beside it": ("a.jpg", factory.inbox / ".a.jpg.Xy12"),
+            "syncthing's name": ("a.jpg", factory.inbox / ".syncthing.a.jpg.tmp"),
+            "from outside": ("a.jpg", factory.data / "a.jpg"),
+            "from outside, nested": ("phone/DCIM/a.jpg", factory.data / "a.jpg"),
+        }[way]
+        path = factory.inbox / target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(unique_jpeg(1))
+        temporary.rename(path)
+        took = latency(factory, target, time.time(), RENAME_LIMIT)
+    print(f"renamed ({way}): filed with its row after {took:.2f} s")
+
+
+def test_a_folder_moved_into_the_inbox_is_filed_with_all_that_is_in_it(default_factory: Factory) -> None:
+    factory = default_factory
+    source = factory.data / "moved"
+    (source / "deep" / "deeper").mkdir(parents=True)
+    for number, place in enumerate(("1.jpg", "deep/2.jpg", "deep/deeper/3.jpg")):
+        (source / place).write_bytes(unique_jpeg(number))
+    with up(factory):
+        written = time.time()
+        source.rename(factory.inbox / "moved")
+        for place in ("1.jpg", "deep/2.jpg", "deep/deeper/3.jpg"):
+            latency(factory, f"moved/{place}", written, COPY_LIMIT)
+
+
+def test_what_came_while_nothing_ran_is_filed_at_the_start(factory: Factory) -> None:
+    factory.inbox.mkdir(parents=True)
+    for number in range(20):
+        (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
+    with up(factory):
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(20,)], 10)
+    assert list(factory.inbox.iterdir()) == []
+
+
+# -- stopping ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_everything_within_ten_seconds(factory: Factory, signal_name: str) -> None:
+    with up(factory) as running:
+        (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
+        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), 10)
+        assert factory.postgres()
+        began = time.monotonic()
+        running.process.send_signal(getattr(signal, signal_name))
+        running.wait(10)
+        left = [command_line(pid) for pid in factory.processes()]
+        took = time.monotonic() - began
+        assert left == []
+        assert "Traceback" not in running.output
+        assert "ERROR" not in running.output
+    assert not (factory.cluster / "postmaster.pid").exists(), "PostgreSQL was not stopped cleanly"
+    status = factory.sql_at_rest("SELECT current_task, status FROM system_status WHERE service_name = 'librarian'")
+    assert status == [("stopped", "OK")]
+    print(f"{signal_name}: all ended after {took:.2f} s")
+
+
+def test_ctrl_c_reaches_the_whole_group_and_still_ends_cleanly(factory: Factory) -> None:
+    with up(factory) as running:
+        os.killpg(running.pid, signal.SIGINT)
+        running.wait(10)
+        assert factory.processes() == []
+        assert "Traceback" not in running.output
+
+
+def test_a_signal_during_the_very_first_start_leaves_no_process(bare_factory: Factory) -> None:
+    factory = bare_factory
+    with factory.start("up") as running:
+        wait_until(lambda: factory.named(LIBRARIAN), 20, "the librarian starts")
+        running.process.send_signal(signal.SIGTERM)
+        running.wait(20)
+        assert factory.processes() == []
+        assert "Traceback" not in running.output
+
+
+# -- what dies, comes back ---------------------------------------------------------------------------------
+
+
+def test_a_killed_librarian_is_started_again_and_goes_on(factory: Factory) -> None:
+    with up(factory) as running:
+        [librarian] = factory.named(LIBRARIAN)
+        for number in range(40):
+            (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
+        os.kill(librarian, signal.SIGKILL)
+        wait_until(lambda: set(factory.named(LIBRARIAN)) - {librarian}, 20, "it is started again")
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], 20, "it goes on")
+        wait_until(lambda: not any(factory.inbox.iterdir()), 5, "the inbox is empty")
+        assert running.process.poll() is None
+        assert len(factory.named("spawn_main")) <= 2 * (os.cpu_count() or 1), "workers of the dead one linger"
+    assert_vault_is({sha256_of(unique_jpeg(number)) for number in range(40)}, factory)
+
+
+def test_a_killed_database_comes_back_by_itself_and_no_row_is_lost(factory: Factory) -> None:
+    with up(factory) as running:
+        for number in range(20):
+            (factory.inbox / f"before {number}.jpg").write_bytes(unique_jpeg(number))
+        wait_until(lambda: factory.filed() > 0, 10, "files come in")
+        killed = factory.postgres()
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        for number in range(20, 40):
+            (factory.inbox / f"after {number}.jpg").write_bytes(unique_jpeg(number))
+        began = time.monotonic()
+        wait_until(lambda: factory.filed() == 40, 30, "files are filed")
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], 60, "rows appear")
+        took = time.monotonic() - began
+        assert not set(killed) & set(factory.postgres())
+        wait_until(lambda: not any(factory.inbox.iterdir()), 5, "the inbox is empty")
+        assert "Traceback" not in running.output
+        journal = factory.storage / ".factory" / "journal"
+        assert not journal.is_dir() or list(journal.iterdir()) == []
+        heard = "SELECT 1 FROM system_status WHERE service_name = 'librarian' AND status = 'OK'"
+        wait_until(lambda: factory.asked(heard), 60, "the heartbeat says that all is well again")
+    assert_vault_is({sha256_of(unique_jpeg(number)) for number in range(40)}, factory)
+    print(f"database killed: all rows there after {took:.2f} s")
+
+
+def test_the_database_away_for_a_while_in_the_middle_of_files(factory: Factory) -> None:
+    """Killed again each time that it has come back."""
+    factory.inbox.mkdir(parents=True)
+    with up(factory):
+        for turn in range(3):
+            for number in range(10):
+                (factory.inbox / f"{turn}-{number}.jpg").write_bytes(unique_jpeg(100 * turn + number))
+            wait_until(factory.postgres, 60, "it is back")
+            for pid in factory.postgres():
+                os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(30,)], 60, "rows appear")
+    told = factory.sql_at_rest("SELECT original_path, count(*) FROM ingest_events WHERE fate = 'ingested' GROUP BY 1")
+    assert sorted(told) == sorted((f"{turn}-{number}.jpg", 1) for turn in range(3) for number in range(10))
+
+
+def test_services_end_by_themselves_when_the_runner_is_killed_and_a_new_one_works(factory: Factory) -> None:
+    with up(factory) as running:
+        os.kill(running.pid, signal.SIGKILL)
+        began = time.monotonic()
+        wait_until(lambda: not factory.processes(), 15, "services and database end")
+        print(f"runner killed: all ended after {time.monotonic() - began:.2f} s")
+    with up(factory):
+        (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
+        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), 10, "a new one works")
+
+
+def test_a_killed_worker_costs_no_file(factory: Factory) -> None:
+    with up(factory) as running:
+        wait_until(lambda: factory.named("spawn_main"), 20, "workers run")
+        for number in range(60):
+            (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
+        for pid in factory.named("spawn_main"):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(60,)], 30, "all are filed")
+        assert "Traceback" not in running.output
+    assert factory.sql_at_rest("SELECT count(*) FROM ingest_events WHERE fate = 'failed'") == [(0,)]
+
+
+# -- two of them -------------------------------------------------------------------------------------------
+
+
+def test_a_second_up_waits_and_takes_over_when_the_first_dies(factory: Factory) -> None:
+    with up(factory) as first:
+        first_processes = set(factory.processes())
+        with factory.start("up") as second:
+            second.wait_for("waiting to take over")
+            (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
+            wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(1,)], 10, "the first works")
+            assert second.process.poll() is None
+            for pid in first_processes - set(factory.postgres()):
+                os.kill(pid, signal.SIGKILL)
+            first.wait()
+            began = time.monotonic()
+            second.wait_for("watching ")
+            print(f"taken over after {time.monotonic() - began:.2f} s")
+            (factory.inbox / "b.jpg").write_bytes(unique_jpeg(2))
+            wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(2,)], 10, "the second works")
+            second.process.send_signal(signal.SIGINT)
+            second.wait(10)
+            assert factory.processes() == []
+            assert "Traceback" not in second.output
+
+
+def test_one_pass_does_not_work_beside_a_running_librarian(factory: Factory) -> None:
+    with up(factory):
+        result = factory.run("ingest")
+    assert result.code == 2
+    assert "another Librarian is already working" in result.err.splitlines()[-1]
+
+
+# -- what it says ------------------------------------------------------------------------------------------
+
+
+def test_heartbeats_are_written_and_kept(factory: Factory) -> None:
+    factory.environment["HEARTBEAT_INTERVAL"] = "0.5"
+    now = "SELECT status, current_task, message, now() - last_heartbeat < '3 s' FROM system_status"
+    now += " WHERE service_name = %s"
+    count = "SELECT count(*) FROM system_status_history WHERE service_name = %s"
+    with up(factory):
+        wait_until(lambda: factory.asked(now, "librarian") == [("OK", "watching", None, True)], 10)
+        before = factory.sql(count, "librarian")[0][0]
+        wait_until(lambda: factory.asked(count, "librarian")[0][0] >= before + 3, 10, "the history grows")
+        alive = list((factory.data / ".run").glob("librarian*"))
+        assert alive, "no liveness file"
+        assert time.time() - alive[0].stat().st_mtime < 5
+
+
+def test_the_very_first_start_reads_well(bare_factory: Factory) -> None:
+    """Every line is a sentence for people or a record; nothing is alarming, for nothing is wrong."""
+    factory = bare_factory
+    (factory.inbox).mkdir(parents=True)
+    shutil.copy(SAMPLES / "Canon_40D.jpg", factory.inbox / "a.jpg")
+    with up(factory) as running:
+        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), 30)
+        wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE service_name = 'librarian'"), 30)
+        running.process.send_signal(signal.SIGINT)
+        result = running.wait(15)
+    assert "Photo Factory is starting" in result.out
+    assert str(factory.inbox) in result.out
+    assert str(factory.originals) in result.out
+    assert "Traceback" not in running.output
+    lines = running.output.splitlines()
+    records = lines[lines.index(next(line for line in lines if ONE_LINE.fullmatch(line))) :]
+    assert [line for line in records if not ONE_LINE.fullmatch(line)] == []
+    alarming = [line for line in records if " WARNING " in line or " ERROR " in line]
+    assert [line for line in alarming if "Let other users pass through" not in line] == []
+
+
+# -- helpers -----------------------------------------------------------------------------------------------
+
+
+def latency(factory: Factory, original_path: str, since: float, limit: float) -> float:
+    """Seconds until a file is in the vault, has its row and is gone from the inbox; fails after `limit`."""
+    statement = "SELECT final_path, file_hash FROM media_assets WHERE original_path = %s"
+    rows = wait_until(
+        lambda: factory.asked(statement, original_path), since + limit - time.time(), f"{original_path} has its row"
+    )
+    took = time.time() - since
+    [(final_path, file_hash)] = rows
+    assert sha256(factory.storage / final_path) == file_hash
+    wait_until(lambda: not (factory.inbox / original_path).exists(), 1, "it has left the inbox")
+    return took
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def assert_vault_is(hashes: set[str], factory: Factory) -> None:
+    assert sorted(sha256(path) for path in factory.vault_files()) == sorted(hashes)
+    rows = factory.sql_at_rest("SELECT file_hash, final_path FROM media_assets")
+    assert sorted(row[0] for row in rows) == sorted(hashes)
+    assert all(sha256(factory.storage / path) == file_hash for file_hash, path in rows)
