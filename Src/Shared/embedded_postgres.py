@@ -4,7 +4,8 @@ The wheel gives the programs; starting and stopping them is done here, because i
 users that a `kill -9` falsifies, gives up on crash recovery after 10 s, and opens every parent folder to all.
 
 `data` holds: `18/` (the database proper, 0700), `users.lock` (each user holds it shared; the kernel lets go
-for the dead), `start.lock` (held while the server is started or stopped), `start.log` (of the last start).
+for the dead), `start.lock` (held while the server is started or stopped), `server.lock` (held by the server's
+processes), `start.log` (of the last start).
 The server listens on a Unix socket in a 0700 folder and nowhere else.
 """
 
@@ -22,10 +23,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
+from Src.Shared.file_lock import POLL, LockHeld, lock_now, lock_to_hand_on, locked, open_lock
 from Src.Shared.postgres_account import Account, AccountError, account_for, let_read, let_through
 from Src.Shared.postmaster import (
     PORT,
@@ -46,7 +47,6 @@ VERSION = "18"
 
 START_LIMIT = 300.0  # crash recovery reads up to max_wal_size again
 STOP_LIMIT = 8.0  # services must end within 10 s; a server told to stop goes on stopping without us
-_POLL = 0.05
 
 # Once, at the making of a database; a person may change them in its postgresql.conf.
 _CONFIGURATION = {
@@ -111,6 +111,8 @@ class EmbeddedPostgres:
                 return self._start(time.monotonic() + wait)
             except OSError as error:
                 raise EmbeddedPostgresError(f"{error.filename or self._data}: {error.strerror}") from error
+            except LockHeld as error:
+                raise EmbeddedPostgresError(f"PostgreSQL has not come up yet: {error}") from error
             except AccountError as error:
                 raise EmbeddedPostgresError(str(error)) from error
         finally:
@@ -123,13 +125,13 @@ class EmbeddedPostgres:
                 return
             try:
                 if self._process == os.getpid():
-                    with _locked(self._data / "start.lock", time.monotonic() + STOP_LIMIT):
+                    with locked(self._data / "start.lock", time.monotonic() + STOP_LIMIT):
                         # Whoever comes now waits for start.lock; whoever is here already holds users.lock.
-                        if _lock_now(self._users, fcntl.LOCK_EX):
+                        if lock_now(self._users):
                             self._stop()
             except FileNotFoundError:
                 pass  # the whole folder was removed; the server ends by itself when it notices
-            except (OSError, EmbeddedPostgresError) as error:
+            except (OSError, LockHeld) as error:
                 log.warning("The embedded PostgreSQL was left running: %s", error)
             finally:
                 self._drop_users_lock()
@@ -145,20 +147,26 @@ class EmbeddedPostgres:
         programs = self.bin
         account = account_for(self._data, self._cluster)
         self._data.mkdir(parents=True, exist_ok=True)
-        with _locked(self._data / "start.lock", end):
+        with locked(self._data / "start.lock", end):
             if self._users is None:
-                self._users = _open(self._data / "users.lock")
+                self._users = open_lock(self._data / "users.lock")
                 atexit.register(self.release)
             # Shared, it can only be refused by one who stops the server, and that one holds start.lock.
             fcntl.flock(self._users, fcntl.LOCK_SH)
-            if not (self._cluster / "PG_VERSION").exists():
-                self._make_database(programs, account)
+            while not (self._cluster / "PG_VERSION").exists():
+                with lock_to_hand_on(self._data / "server.lock") as lock:
+                    if lock is not None:
+                        self._make_database(programs, account, lock)
+                    elif time.monotonic() > end:
+                        raise EmbeddedPostgresError("the initdb of a process that was killed is not done yet")
+                    else:
+                        time.sleep(POLL)
             folder = self._started(programs, account, end)
             create_missing_database(folder)
         self._socket = folder / f".s.PGSQL.{PORT}"
         return url_on(folder)
 
-    def _make_database(self, programs: Path, account: Account) -> None:
+    def _make_database(self, programs: Path, account: Account, lock: int) -> None:
         for path in (self._data, *self._data.glob("[0-9][0-9]")):
             if (path / "PG_VERSION").exists():
                 raise EmbeddedPostgresError(
@@ -186,6 +194,7 @@ class EmbeddedPostgres:
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
+            pass_fds=(lock,),
             check=False,
             **account.popen_arguments(),
         )
@@ -196,30 +205,29 @@ class EmbeddedPostgres:
 
     def _started(self, programs: Path, account: Account, end: float) -> Path:
         """Waits until the server answers, starting it where it is down; returns its socket's folder."""
-        attempt: int | None = None  # a pipe that the server holds open while it lives
-        problem = ""
-        try:
-            while True:
-                postmaster = read_postmaster(self._cluster)
-                folder = None if postmaster is None else postmaster.socket_folder
-                if folder is not None and listens(folder / f".s.PGSQL.{PORT}"):
-                    problem = probe(folder)
-                    if not problem:
-                        return folder
-                if attempt is not None and _closed(attempt):
-                    os.close(attempt)
-                    attempt = None
-                    problem = self._why_it_ended()
-                if attempt is None and (postmaster is None or not is_alive(postmaster.pid, self._cluster)):
-                    attempt = self._spawn(programs, account, postmaster)
-                if time.monotonic() > end:
-                    raise EmbeddedPostgresError(f"PostgreSQL has not come up yet: {problem or 'it is starting'}")
-                time.sleep(_POLL)
-        finally:
-            if attempt is not None:
-                os.close(attempt)
+        spawned, problem = False, ""
+        while True:
+            postmaster = read_postmaster(self._cluster)
+            folder = None if postmaster is None else postmaster.socket_folder
+            if folder is not None and listens(folder / f".s.PGSQL.{PORT}"):
+                problem = probe(folder)
+                if not problem:
+                    return folder
+            else:
+                # A server and all its children hold this lock from birth to death. Pids tell less: they are used
+                # again, and a server that is starting has not written its own yet.
+                with lock_to_hand_on(self._data / "server.lock") as lock:
+                    if lock is not None and spawned:
+                        problem = self._why_it_ended()
+                    if lock is not None and (postmaster is None or not is_alive(postmaster.pid, self._cluster)):
+                        self._spawn(programs, account, postmaster, lock)
+                        spawned = True
+            if time.monotonic() > end:
+                problem = problem or "it is starting, or processes of one that was killed are still there"
+                raise EmbeddedPostgresError(f"PostgreSQL has not come up yet: {problem}")
+            time.sleep(POLL)
 
-    def _spawn(self, programs: Path, account: Account, dead: Postmaster | None) -> int:
+    def _spawn(self, programs: Path, account: Account, dead: Postmaster | None, lock: int) -> None:
         let_through(account, programs)
         let_through(account, self._cluster)
         socket_folder = self._socket_folder(account)
@@ -233,31 +241,23 @@ class EmbeddedPostgres:
         server = [str(programs / "postgres"), "-D", str(self._cluster)]
         for name, value in options.items():
             server += ["-c", f"{name}={value}"]
-        alive, held = os.pipe()
-        try:
-            with open(_open(self._data / "start.log"), "wb") as output:
-                output.truncate()
-                # The shell ends at once and leaves the server to init, which reaps it: our child would stay a
-                # zombie when killed, and a zombie's pid keeps the next server from starting.
-                subprocess.run(
-                    ["/bin/sh", "-c", '"$@" &', "postgres", *server],
-                    # Postgres takes a pid file with the pid in this variable for stale (see _remove_traces).
-                    env={**_environment(), "PG_GRANDPARENT_PID": str(os.getpid())},
-                    cwd="/",
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    start_new_session=True,  # Ctrl-C is for the services
-                    pass_fds=(held,),
-                    check=True,
-                    **account.popen_arguments(),
-                )
-        except BaseException:
-            os.close(alive)
-            raise
-        finally:
-            os.close(held)
-        return alive
+        with open(open_lock(self._data / "start.log"), "wb") as output:
+            output.truncate()
+            # The shell ends at once and leaves the server to init, which reaps it: our child would stay a
+            # zombie when killed, and a zombie's pid keeps the next server from starting.
+            subprocess.run(
+                ["/bin/sh", "-c", '"$@" &', "postgres", *server],
+                # Postgres takes a pid file with the pid in this variable for stale (see _remove_traces).
+                env={**_environment(), "PG_GRANDPARENT_PID": str(os.getpid())},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C is for the services
+                pass_fds=(lock,),
+                check=True,
+                **account.popen_arguments(),
+            )
 
     def _why_it_ended(self) -> str:
         """The reason that the start gives. Raises EmbeddedPostgresError where trying again is no use."""
@@ -322,7 +322,7 @@ class EmbeddedPostgres:
             if time.monotonic() > end:
                 log.warning("The embedded PostgreSQL takes long to stop; it goes on by itself")
                 return
-            time.sleep(_POLL)
+            time.sleep(POLL)
         self._socket = None
 
 
@@ -343,46 +343,6 @@ def _environment() -> dict[str, str]:
     """Ours without what would steer PostgreSQL elsewhere, and a locale that every system has."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
     return {**kept, "LC_ALL": "C"}
-
-
-def _open(path: Path) -> int:
-    new = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    if os.geteuid() == 0:  # what root makes in another's folder must not lock that one out
-        parent = path.parent.stat()
-        os.fchown(new, parent.st_uid, parent.st_gid)
-    return new
-
-
-def _lock_now(file: int, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-@contextmanager
-def _locked(path: Path, end: float) -> Iterator[None]:
-    file = _open(path)
-    try:
-        while not _lock_now(file, fcntl.LOCK_EX):
-            if time.monotonic() > end:
-                raise EmbeddedPostgresError(f"another process is starting or stopping it (it holds {path})")
-            time.sleep(_POLL)
-        try:
-            yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # for a child too that was forked meanwhile
-    finally:
-        os.close(file)
-
-
-def _closed(pipe: int) -> bool:
-    os.set_blocking(pipe, False)
-    try:
-        return os.read(pipe, 1) == b""
-    except BlockingIOError:
-        return False
 
 
 def _sync(folder: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from Src.Shared import embedded_postgres, postgres_account, postmaster
 from Src.Shared.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, running_url
+from Src.Shared.file_lock import lock_to_hand_on
 from Src.Shared.postmaster import read_postmaster
 from Src.Shared.tests.postgres_helpers import (
     UserProcess,
@@ -192,7 +193,7 @@ def test_it_comes_back_while_clients_of_the_dead_one_live(server: EmbeddedPostgr
         with suppress(psutil.NoSuchProcess):  # the server of a connection that has just ended
             process.suspend()
     kill_server(data)
-    with pytest.raises(EmbeddedPostgresError, match="shared memory"):
+    with pytest.raises(EmbeddedPostgresError, match="still there"):
         server.ensure_running(wait=1)
     for process in left_over:
         with suppress(psutil.NoSuchProcess):
@@ -278,6 +279,18 @@ def test_a_killed_initdb_leaves_nothing_in_the_way(server: EmbeddedPostgres, dat
     (half_made / "base").mkdir()
     assert ask(server.ensure_running(), "SELECT 1") == "1"
     assert not half_made.exists()
+
+
+def test_an_initdb_that_outlives_its_killed_process_is_waited_for(server: EmbeddedPostgres, data: Path) -> None:
+    data.mkdir()
+    with lock_to_hand_on(data / "server.lock") as lock:
+        assert lock is not None
+        other = subprocess.Popen(["sleep", "60"], pass_fds=(lock,))
+    with other:
+        with pytest.raises(EmbeddedPostgresError, match="initdb"):
+            server.ensure_running(wait=0.1)
+        other.kill()
+    assert ask(server.ensure_running(), "SELECT 1") == "1"
 
 
 # What is wrong is said

@@ -14,7 +14,7 @@ from Src.Shared.models import Base
 from Src.Shared.settings import PROJECT_ROOT
 
 PAGE = (PROJECT_ROOT / "docs" / "DATABASE_SCHEMA.md").read_text()
-DIALECT = PGDialect()
+DIALECT = PGDialect()  # type: ignore[no-untyped-call]
 SHORT_TYPES = {
     "TIMESTAMP WITH TIME ZONE": "timestamptz",
     "TIMESTAMP WITHOUT TIME ZONE": "timestamp",
