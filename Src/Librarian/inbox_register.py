@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, cast
 
@@ -18,6 +18,7 @@ from sqlalchemy import Table, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from Src.Librarian.incoming import IncomingFile
+from Src.Librarian.ledger_entry import int8
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.ledger_text import from_ledger, plain_text, to_ledger
 from Src.Shared.models import InboxFile
@@ -59,29 +60,36 @@ class Stays:
 class InboxRegister:
     """Reads and writes `inbox_files`. While the ledger is away nothing is written, and nothing raised."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ready: Callable[[], bool] = lambda: True) -> None:
+        """`ready`: whether the ledger is there and has its tables."""
         self._database = database
+        self._ready = ready
 
     def load(self) -> list[Stays] | None:
         """All of them; None while the ledger is away."""
+        if not self._ready():
+            return None
         columns = [_FILES.c[field] for field in Stays.__dataclass_fields__]
         try:
             with self._database.session() as session:
                 rows = session.execute(select(*columns)).all()
         except LedgerUnavailable:
             return None
-        return [Stays(from_ledger(row[0]), *row[1:]) for row in rows]
+        stays = [Stays(from_ledger(row[0]), *row[1:]) for row in rows]
+        return [replace(one, inode=one.inode % 2**64) for one in stays]
 
     def save(self, files: Sequence[Stays]) -> bool:
         """Adds or replaces; whether that was possible."""
+        if not self._ready():
+            return False
         rows = [
             {
                 "path_id": path_id(file.original_path),
                 "original_path": to_ledger(file.original_path),
                 "state": file.state,
                 "file_size": file.file_size,
-                "mtime_ns": file.mtime_ns,
-                "inode": file.inode,
+                "mtime_ns": int8(file.mtime_ns),
+                "inode": file.inode - 2**64 if file.inode >= 2**63 else file.inode,  # 64 bits, the ledger has a sign
                 "attempts": file.attempts,
                 "last_error": plain_text(file.last_error) if file.last_error else None,
                 "next_try_at": file.next_try_at,
@@ -104,6 +112,8 @@ class InboxRegister:
 
     def forget(self, original_paths: Sequence[str]) -> bool:
         """They have left the inbox; whether that could be written."""
+        if not self._ready():
+            return False
         ids = [path_id(path) for path in original_paths]
         try:
             for at in range(0, len(ids), _MOST_AT_ONCE):

@@ -19,6 +19,7 @@ Row = dict[str, Any]
 
 _INSTANTS = ("happened_at", "next_try_at", "ingested_at")
 _INT4 = 2**31 - 1
+_INT8 = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def event_row(
         "original_path": to_ledger(file.original_path),
         "file_hash": sha256 or None,
         "file_size": file.state.size,
-        "source_mtime_ns": file.state.mtime_ns,
+        "source_mtime_ns": int8(file.state.mtime_ns),
         "final_path": to_ledger(final_path) if final_path is not None else None,
         "message": plain_text(message) if message is not None else None,
         "attempts": attempts,
@@ -130,6 +131,11 @@ def duplicate(file: IncomingFile, sha256: str, kept_path: str) -> LedgerEntry:
     """The same content as a living original at `kept_path` (as on disk)."""
     message = f"duplicate of {to_ledger(kept_path)}"
     return LedgerEntry(event_row(file, "duplicate", sha256=sha256, final_path=kept_path, message=message))
+
+
+def int8(value: int) -> int:
+    """The nearest number that the ledger can hold: a file's time in nanoseconds may be beyond it."""
+    return max(-_INT8, min(value, _INT8))
 
 
 def _renamed(original_name: str, final_path: str) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from Src.Librarian import ledger_entry
 from Src.Librarian.file_watcher import InboxWatcher
 from Src.Librarian.inbox_register import InboxRegister, InboxState, Stays
+from Src.Librarian.incoming import IncomingFile, regular_file_state
 from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.librarian import Outcome
 from Src.Librarian.retry_policy import RetryPolicy
@@ -32,12 +34,15 @@ class Residents:
     def count(self, state: InboxState) -> int:
         return self._counts[state]
 
-    def load(self) -> None:
-        """Takes over what the ledger says: after a start, and when a person has asked for a retry."""
+    def load(self) -> bool:
+        """Takes over what the ledger says: after a start, and when a person has asked for a retry.
+
+        Whether the ledger was there to ask.
+        """
         self.save()
         rows = self._register.load()
         if rows is None:
-            return
+            return False
         loaded = {stays.original_path: stays for stays in rows}
         for path, stays in loaded.items():
             if self._known.get(path) == stays or path in self._unsaved:
@@ -48,6 +53,7 @@ class Residents:
                 self._unknow(path)
                 self._to_forget.add(path)
         self.save()
+        return True
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[LedgerEntry]:
         """Answers the watcher for each outcome; returns the failures that are to be recorded."""
@@ -108,7 +114,7 @@ class Residents:
         return LedgerEntry(ledger_entry.event_row(file, fate, message=reason, attempts=attempts, next_try_at=next_try))
 
     def _stay(self, outcome: Outcome, stays: Stays, delay: float | None) -> None:
-        self._watcher.hold(outcome.file, delay)
+        self._watcher.hold(_as_it_is_now(outcome.file), delay)
         self._know(stays)
         self._unsaved[stays.original_path] = stays
         self._to_forget.discard(stays.original_path)
@@ -131,6 +137,12 @@ class Residents:
             return False
         self._counts[stays.state] -= 1
         return True
+
+
+def _as_it_is_now(file: IncomingFile) -> IncomingFile:
+    """Our own link, and its undoing, change ctime: that is no change for which the file should be tried again."""
+    state = regular_file_state(file.path)
+    return replace(file, state=state) if state is not None and state.same_content(file.state) else file
 
 
 def _wait_of(stays: Stays) -> float | None:

@@ -69,10 +69,11 @@ class InboxService:
             mode=settings.watch_mode,
         )
         policy = RetryPolicy(settings.retry_attempts, settings.retry_first_delay, settings.retry_max_delay)
-        self._residents = Residents(InboxRegister(database), self._watcher, policy)
+        self._residents = Residents(InboxRegister(database, self._librarian.recorder.connect), self._watcher, policy)
         self._lock = InboxLock(settings.inbox, settings.state / "librarian.lock")
         self._pause = 0.0
         self._trouble: str | None = None
+        self._loaded = False
         self._loaded_at = float("-inf")
         self.tally = Tally()
 
@@ -157,6 +158,8 @@ class InboxService:
             except (VaultTrouble, InboxTrouble) as trouble:
                 self._give_back(findings)
                 findings = []
+                if self._stopping.is_set():  # a copy under way was given up
+                    return
                 self._in_trouble(trouble)
             self._beat("filing" if len(workers) or findings else "watching")
             if self._once and not findings and not len(workers) and self._watcher.idle():
@@ -170,10 +173,10 @@ class InboxService:
         except VaultTrouble:
             self._give_back(batch)
             raise
+        self.tally.add(outcomes)
         failures = self._residents.settle(outcomes)
         if failures:
             self._librarian.note(failures)
-        self.tally.add(outcomes)
         _log(outcomes)
         if self._progress is not None:
             self._progress(self.tally, self._watcher.waiting + len(self._librarian.workers))
@@ -186,10 +189,9 @@ class InboxService:
         """The register in the ledger may have been changed by a person who asks for a retry."""
         now = self._watcher.steady_time()
         if now - self._loaded_at >= _RELOAD_INTERVAL:
-            first = self._loaded_at < 0
             self._loaded_at = now
-            if first or self._residents.count("failing") or self._residents.count("dead_letter"):
-                self._residents.load()
+            if not self._loaded or self._residents.count("failing") or self._residents.count("dead_letter"):
+                self._loaded = self._residents.load() or self._loaded
             self._residents.drop_missing()
 
     def _in_trouble(self, trouble: Exception) -> None:

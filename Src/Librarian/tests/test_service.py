@@ -1,0 +1,725 @@
+"""The Librarian as a service: real files, real workers, a real ledger, and what goes wrong around them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from Src.Librarian.heartbeat import Conditions, LibrarianHeartbeat
+from Src.Librarian.inbox_register import ask_for_retry
+from Src.Librarian.service import AnotherLibrarian, InboxService
+from Src.Librarian.tally import Tally
+from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
+from Src.Librarian.tests.promise import (
+    Source,
+    assert_promise_kept,
+    ledger_rows,
+    sha256_of_file,
+    sources_in,
+    vault_files,
+)
+from Src.Librarian.vault import VaultTrouble
+from Src.Shared.database import Database
+from Src.Shared.embedded_postgres import EmbeddedPostgres
+from Src.Shared.heartbeat_service import HeartbeatService
+from Src.Shared.postmaster import read_postmaster
+from Src.Shared.settings import PROJECT_ROOT, Settings
+
+SAMPLES = Path(__file__).parent / "samples"
+CANON = (SAMPLES / "Canon_40D.jpg").read_bytes()
+CANON_DAY = "Originals/2008/2008-05-30"
+
+
+def photo(number: int = 0) -> bytes:
+    """A real photo, each number with other bytes and the same date."""
+    return CANON + b"%08d" % number
+
+
+class Beats(LibrarianHeartbeat):
+    """The real heartbeat; what it said last can be asked."""
+
+    last: Conditions | None = None
+
+    def report(self, conditions: Conditions) -> None:
+        self.last = conditions
+        super().report(conditions)
+
+
+class Factory:
+    """One factory, and what was dropped into its inbox."""
+
+    def __init__(self, settings: Settings, wait_for: WaitFor) -> None:
+        self.settings = replace(settings, workers=1)
+        self.wait_for = wait_for
+        self.sources: list[Source] = []
+        self._numbers = itertools.count()
+
+    def drop(self, name: str | bytes, content: bytes, *, counts: bool = True) -> Path:
+        """Puts a complete file into the inbox, by rename."""
+        path = self.settings.inbox / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.settings.data / f".arriving-{next(self._numbers)}"
+        beside.write_bytes(content)
+        if counts:
+            self.sources.append(Source(os.fsdecode(name), sha256_of_file(beside)))
+        beside.rename(path)
+        return path
+
+    def ingest(self) -> Tally:
+        """One pass through the inbox."""
+        database = Database(self.settings)
+        try:
+            return InboxService(self.settings, database, once=True).run()
+        finally:
+            database.close()
+
+    @contextmanager
+    def serving(self) -> Iterator[Serving]:
+        serving = Serving(self.settings)
+        try:
+            serving.thread.start()
+            yield serving
+        finally:
+            serving.service.stop()
+            serving.thread.join(10)  # seconds that a stop may take
+            alive = serving.thread.is_alive()
+            serving.end()
+            assert not alive, "the service does not stop"
+        assert serving.error is None, serving.error
+
+    def filed(self, count: int) -> Callable[[], bool]:
+        """Whether so many originals have their row and the inbox is done with them."""
+        return lambda: (
+            not any(self.settings.inbox.rglob("*.jpg")) and len(self.sql("SELECT 1 FROM media_assets")) == count
+        )
+
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        return ledger_rows(self.settings, query)
+
+    def execute(self, statement: str) -> None:
+        assert self.settings.database_url is not None
+        engine = create_engine(self.settings.database_url, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(statement))
+        engine.dispose()
+
+    def fates(self) -> list[str]:
+        return [row["fate"] for row in self.sql("SELECT fate FROM ingest_events ORDER BY happened_at")]
+
+    def check(self, **options: Any) -> None:
+        assert_promise_kept(self.settings, self.sources, **options)
+
+
+class Serving:
+    """A running service."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.database = Database(settings, service="librarian")
+        self.beating = HeartbeatService(self.database, "librarian", settings.heartbeat_interval)
+        self.beats = Beats(self.beating)
+        self.service = InboxService(settings, self.database, heartbeat=self.beats)
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self.beating.start()
+        try:
+            self.service.run()
+        except BaseException as error:
+            self.error = error
+
+    def end(self) -> None:
+        self.beating.stop()
+        self.database.close()
+
+    @property
+    def status(self) -> str:
+        return self.beats.last.status if self.beats.last is not None else ""
+
+    @property
+    def trouble(self) -> str:
+        return (self.beats.last.trouble or "") if self.beats.last is not None else ""
+
+    def is_watching(self) -> bool:
+        return self.beats.last is not None and self.beats.last.task == "watching"
+
+    def is_in_trouble(self, about: str) -> Callable[[], bool]:
+        return lambda: self.status == "ERROR" and about in self.trouble
+
+
+@pytest.fixture
+def factory(factory_settings: Settings, wait_for: WaitFor) -> Factory:
+    return Factory(factory_settings, wait_for)
+
+
+# -- one pass ---------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_sample_is_filed(factory: Factory) -> None:
+    for sample in SAMPLES.iterdir():
+        if sample.suffix != ".md":
+            factory.drop(f"camera/{sample.name}", sample.read_bytes())
+    tally = factory.ingest()
+    assert (tally.new, tally.failed, tally.unsupported) == (len(factory.sources), 0, 0)
+    factory.check()
+
+
+def test_duplicates_in_a_batch_across_batches_and_over_runs_are_dropped(factory: Factory) -> None:
+    factory.settings = replace(factory.settings, batch_size=4)
+    for number in range(12):
+        factory.drop(f"{number}.jpg", photo(number % 5))
+    tally = factory.ingest()
+    assert (tally.new, tally.duplicates) == (5, 7)
+    factory.drop("again.jpg", photo(3))
+    assert factory.ingest().duplicates == 1
+    assert Counter(factory.fates()) == {"ingested": 5, "duplicate": 8}
+    factory.check()
+
+
+def test_an_original_that_has_gone_from_the_vault_is_restored_by_a_newcomer(factory: Factory) -> None:
+    factory.drop("a.jpg", photo())
+    factory.ingest()
+    (factory.settings.storage / CANON_DAY / "a.jpg").unlink()
+    factory.drop("b.jpg", photo())
+    factory.drop("c.jpg", photo())
+    tally = factory.ingest()
+    assert (tally.restored, tally.duplicates) == (1, 1)
+    assert list(vault_files(factory.settings)) == [f"{CANON_DAY}/a.jpg"]
+    factory.check()
+
+
+def test_a_damaged_original_is_no_reason_to_drop_a_newcomer_nor_is_it_touched(factory: Factory) -> None:
+    factory.drop("a.jpg", photo())
+    factory.ingest()
+    damaged = factory.settings.storage / CANON_DAY / "a.jpg"
+    damaged.chmod(0o600)
+    damaged.write_bytes(b"cut off")
+    factory.drop("b.jpg", photo())
+    assert factory.ingest().restored == 1
+    assert damaged.read_bytes() == b"cut off"
+    (row,) = factory.sql("SELECT final_path FROM media_assets")
+    assert row["final_path"] == f"{CANON_DAY}/a_1.jpg"
+    damaged.unlink()
+    factory.check()
+
+
+def test_the_path_of_an_original_that_has_gone_is_never_used_again(factory: Factory) -> None:
+    factory.drop("a.jpg", photo(1))
+    factory.ingest()
+    (factory.settings.storage / CANON_DAY / "a.jpg").unlink()
+    factory.drop("a.jpg", photo(2))
+    factory.drop("twin.jpg", photo(2))
+    tally = factory.ingest()
+    assert (tally.new, tally.duplicates) == (1, 1)
+    assert factory.fates() == ["ingested", "ingested", "duplicate"]  # and no failure: it is cleared at once
+    assert list(vault_files(factory.settings)) == [f"{CANON_DAY}/a_1.jpg"]
+    factory.check(lost_from_vault=[factory.sources[0].sha256])
+
+
+def test_names_that_collide_are_numbered(factory: Factory) -> None:
+    twins = ["a.jpg", "A.JPG", "1/a.jpg", "é.jpg", "2/" + unicodedata.normalize("NFD", "é.jpg"), "3/É.jpg"]
+    for number, name in enumerate(twins):
+        factory.drop(name, photo(number))
+    assert factory.ingest().new == len(twins)
+    factory.check()  # no two names are one for Windows or macOS
+
+
+def test_hostile_names_come_through_unharmed(factory: Factory) -> None:
+    names = [
+        *(b"caf\xe9.jpg", b"\xff\xfe.jpg", b"new\nline.jpg", b"-delete_original.jpg", b"back\\slash \\xe9.jpg"),
+        *("'; DROP TABLE media_assets; --.jpg", '"quoted".jpg', "%s %(x)s {0}.jpg", " spaces .jpg"),
+        *("\u202egnp.exe.jpg", "صورة.jpg", "写真" * 41 + ".jpg", "x" * 251 + ".jpg", "no ending", "a:b?.jpg"),
+    ]
+    for number, name in enumerate(names):
+        factory.drop(name, photo(number))
+    assert factory.ingest().new == len(names)
+    assert {os.path.basename(path) for path in vault_files(factory.settings)} == {os.fsdecode(name) for name in names}
+    factory.check()
+
+
+def test_a_broken_photo_is_filed_with_the_reason(factory: Factory) -> None:
+    factory.drop("broken.jpg", (SAMPLES / "DSCN0010.jpg").read_bytes()[:3000])
+    assert factory.ingest().new == 1
+    (row,) = factory.sql("SELECT has_errors, error_message FROM media_assets")
+    assert row["has_errors"] and row["error_message"]
+    factory.check()
+
+
+def test_what_is_no_media_stays_and_is_reported_once_also_over_restarts(factory: Factory) -> None:
+    notes = factory.drop("notes.jpg", b"just text", counts=False)
+    empty = factory.drop("empty.jpg", b"", counts=False)
+    before = notes.stat()
+    assert factory.ingest().unsupported == 2
+    assert factory.ingest().unsupported == 0
+    with factory.serving() as serving:
+        factory.wait_for(serving.is_watching)
+        factory.drop("a.jpg", photo())
+        factory.wait_for(lambda: factory.sql("SELECT 1 FROM media_assets"))
+    rows = factory.sql("SELECT message FROM ingest_events WHERE fate = 'not_media'")
+    assert sorted(row["message"] for row in rows) == ["empty", "not a photo or video by its content"]
+    after = notes.stat()
+    assert notes.read_bytes() == b"just text" and empty.exists()
+    assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (before.st_ino, before.st_mtime_ns, before.st_mode)
+    factory.check()
+
+
+def test_links_and_special_files_are_left_alone(factory: Factory) -> None:
+    factory.drop("a.jpg", photo())
+    outside = factory.settings.data / "outside.jpg"
+    outside.write_bytes(photo(1))
+    link = factory.settings.inbox / "link.jpg"
+    link.symlink_to(outside)
+    os.mkfifo(factory.settings.inbox / "fifo.jpg")
+    folder_link = factory.settings.inbox / "folder"
+    folder_link.symlink_to(factory.settings.data)
+    assert factory.ingest().files == 1
+    assert link.is_symlink() and outside.read_bytes() == photo(1) and folder_link.is_symlink()
+    assert (factory.settings.inbox / "fifo.jpg").is_fifo()
+    factory.check()
+
+
+def test_one_pass_prunes_folders_that_it_emptied(factory: Factory) -> None:
+    factory.drop("2024/May/trip/a.jpg", photo())
+    factory.drop("2024/June/b.jpg", photo(1))
+    factory.drop("notes/readme.txt", b"text", counts=False)
+    (factory.settings.inbox / ".stfolder").mkdir()
+    factory.ingest()
+    assert sorted(os.listdir(factory.settings.inbox)) == [".stfolder", "notes"]
+    factory.check()
+
+
+def test_a_file_whose_date_is_beyond_all_reason_is_filed_too(factory: Factory) -> None:
+    """Its mtime in nanoseconds does not fit into the ledger's 8 bytes."""
+    for name, content in (("a.jpg", (SAMPLES / "PaintTool_sample.jpg").read_bytes()), ("notes.txt", b"text")):
+        path = factory.drop(name, content, counts=name == "a.jpg")
+        os.utime(path, ns=(0, 2**63 + 10**9))
+        if path.stat().st_mtime_ns < 2**63:
+            pytest.skip("this filesystem has no such times")
+    tally = factory.ingest()
+    assert (tally.new, tally.unsupported, tally.failed) == (1, 1, 0)
+    factory.check()
+
+
+# -- failing files ----------------------------------------------------------------------------------------------
+
+REFUSE_BAD = "ALTER TABLE media_assets ADD CONSTRAINT no_bad CHECK (original_name <> 'bad.jpg')"
+ALLOW_BAD = "ALTER TABLE media_assets DROP CONSTRAINT no_bad"
+
+
+def test_a_failing_file_is_tried_again_with_back_off_until_it_is_a_dead_letter_and_a_person_asks(
+    factory: Factory,
+) -> None:
+    factory.settings = replace(factory.settings, retry_attempts=3, retry_first_delay=0.2, retry_max_delay=9.0)
+    factory.drop("good.jpg", photo(1))
+    factory.ingest()
+    factory.execute(REFUSE_BAD)
+    bad = factory.drop("bad.jpg", photo(2))
+    factory.drop("other.jpg", photo(3))
+    with factory.serving() as serving:
+        factory.wait_for(lambda: "dead_letter" in factory.fates())
+        failures = factory.sql("SELECT * FROM ingest_events WHERE attempts IS NOT NULL ORDER BY happened_at")
+        assert [(one["fate"], one["attempts"]) for one in failures] == [
+            ("failed", 1),
+            ("failed", 2),
+            ("dead_letter", 3),
+        ]
+        delays = [(one["next_try_at"] - one["happened_at"]).total_seconds() for one in failures[:2]]
+        assert delays == pytest.approx([0.2, 0.4], abs=0.15)
+        assert (
+            failures[0]["happened_at"] + (failures[0]["next_try_at"] - failures[0]["happened_at"])
+            <= failures[1]["happened_at"]
+        )
+        assert failures[2]["next_try_at"] is None and "refuses" in failures[2]["message"]
+        assert bad.read_bytes() == photo(2)
+        assert f"{CANON_DAY}/bad.jpg" not in vault_files(factory.settings)
+        factory.wait_for(lambda: serving.status == "WARNING")
+        assert serving.beats.last is not None and serving.beats.last.dead_letters == 1
+
+        factory.execute(ALLOW_BAD)
+        assert ask_for_retry(serving.database) == 1
+        factory.wait_for(factory.filed(3))
+        factory.wait_for(lambda: not factory.sql("SELECT 1 FROM inbox_files"))
+        factory.wait_for(lambda: serving.status == "OK")
+    factory.check()
+
+
+def test_attempts_are_remembered_over_a_restart(factory: Factory) -> None:
+    factory.settings = replace(factory.settings, retry_attempts=2, retry_first_delay=0.0, retry_max_delay=0.0)
+    factory.ingest()
+    factory.execute(REFUSE_BAD)
+    factory.drop("bad.jpg", photo(), counts=False)
+    assert factory.ingest().failed >= 1
+    factory.wait_for(lambda: factory.ingest() and "dead_letter" in factory.fates())
+    assert factory.fates() == ["failed", "dead_letter"]
+    assert factory.ingest().failed == 0  # it waits for a person
+
+
+def test_a_failing_file_that_a_person_removes_is_forgotten(factory: Factory) -> None:
+    factory.ingest()
+    factory.execute(REFUSE_BAD)
+    bad = factory.drop("bad.jpg", photo(), counts=False)
+    with factory.serving():
+        factory.wait_for(lambda: factory.sql("SELECT 1 FROM inbox_files WHERE state = 'failing'"))
+        bad.unlink()
+        factory.wait_for(lambda: not factory.sql("SELECT 1 FROM inbox_files"))
+    assert factory.fates() == ["failed"]
+
+
+# -- trouble with the vault or the inbox -----------------------------------------------------------------------
+
+
+def test_a_vault_that_is_not_mounted_is_an_error_and_work_resumes_by_itself(factory: Factory) -> None:
+    factory.drop("a.jpg", photo(1))
+    originals, elsewhere = factory.settings.originals, factory.settings.data / "elsewhere"
+    with factory.serving() as serving:
+        factory.wait_for(factory.filed(1))
+        originals.rename(elsewhere)
+        originals.mkdir()  # the empty mount point
+        factory.drop("b.jpg", photo(2))
+        factory.wait_for(serving.is_in_trouble("marker file"))
+        query = "SELECT message FROM system_status WHERE status = 'ERROR'"
+        factory.wait_for(lambda: factory.sql(query))
+        assert "mount the disk" in factory.sql(query)[0]["message"]
+        assert not list(originals.iterdir()) and (factory.settings.inbox / "b.jpg").exists()
+        originals.rmdir()
+        elsewhere.rename(originals)
+        factory.wait_for(factory.filed(2))
+        factory.wait_for(lambda: serving.status == "OK")
+    factory.check()
+
+
+def test_at_a_start_an_empty_mount_point_is_not_taken_for_a_new_vault(factory: Factory) -> None:
+    factory.drop("a.jpg", photo(1))
+    factory.ingest()
+    originals, elsewhere = factory.settings.originals, factory.settings.data / "elsewhere"
+    originals.rename(elsewhere)
+    factory.drop("b.jpg", photo(2))
+    with pytest.raises(VaultTrouble, match="marker file"):
+        factory.ingest()
+    with factory.serving() as serving:
+        factory.wait_for(serving.is_in_trouble("marker file"))
+        assert not originals.exists()
+        elsewhere.rename(originals)
+        factory.wait_for(factory.filed(2))
+    factory.check()
+
+
+def test_a_full_disk_is_an_error_and_work_resumes_when_there_is_space(
+    factory: Factory, small_filesystem: SmallFilesystem
+) -> None:
+    disk = small_filesystem("tmpfs", 2)
+    factory.settings = replace(factory.settings, storage=disk / "Storage")
+    factory.drop("a.jpg", photo(1))
+    with factory.serving() as serving:
+        factory.wait_for(factory.filed(1))
+        filler = disk / "filler"
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        filler.write_bytes(b"\0" * (free - 4096))
+        factory.drop("b.jpg", photo(2))
+        factory.wait_for(serving.is_in_trouble("disk is full"))
+        assert (factory.settings.inbox / "b.jpg").read_bytes() == photo(2)
+        assert len(vault_files(factory.settings)) == 1
+        filler.unlink()
+        factory.wait_for(factory.filed(2))
+    factory.check()
+
+
+def test_a_read_only_vault_is_an_error_and_work_resumes(factory: Factory, small_filesystem: SmallFilesystem) -> None:
+    disk = small_filesystem("tmpfs", 2)
+    factory.settings = replace(factory.settings, storage=disk / "Storage")
+    factory.drop("a.jpg", photo(1))
+    with factory.serving() as serving:
+        factory.wait_for(factory.filed(1))
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        factory.drop("b.jpg", photo(2))
+        factory.wait_for(serving.is_in_trouble("read-only"))
+        assert (factory.settings.inbox / "b.jpg").read_bytes() == photo(2)
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        factory.wait_for(factory.filed(2))
+    factory.check()
+
+
+def test_an_inbox_that_goes_and_comes_back(factory: Factory) -> None:
+    with factory.serving() as serving:
+        factory.wait_for(serving.is_watching)
+        away = factory.settings.data / "away"
+        factory.settings.inbox.rename(away)
+        factory.wait_for(serving.is_in_trouble("inbox"))
+        away.rename(factory.settings.inbox)
+        factory.drop("a.jpg", photo())
+        factory.wait_for(factory.filed(1))
+    factory.check()
+
+
+def test_an_inbox_that_cannot_be_used_at_the_start_is_waited_for(factory: Factory) -> None:
+    in_the_way = factory.settings.data
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.write_text("a file where the factory's folder should be")
+    with factory.serving() as serving:
+        factory.wait_for(serving.is_in_trouble("inbox"))
+        in_the_way.unlink()
+        factory.wait_for(serving.is_watching)
+        factory.drop("a.jpg", photo())
+        factory.wait_for(factory.filed(1))
+    factory.check()
+
+
+# -- the ledger away --------------------------------------------------------------------------------------------
+
+
+class OwnLedger:
+    """A PostgreSQL that may be killed. The service only knows its address and does not start it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._cluster = folder / "18"
+        self.server = EmbeddedPostgres(folder)
+        self.url = self.server.ensure_running()
+
+    def kill(self) -> None:
+        postmaster = read_postmaster(self._cluster)
+        assert postmaster is not None
+        os.kill(postmaster.pid, signal.SIGKILL)
+
+    def start(self) -> None:
+        assert self.server.ensure_running() == self.url
+
+
+@pytest.fixture
+def own_ledger(postgres_folder: Path) -> Iterator[OwnLedger]:
+    ledger = OwnLedger(postgres_folder / "db")
+    yield ledger
+    ledger.server.ensure_running()
+    ledger.server.release()
+
+
+def test_a_ledger_killed_in_the_middle_holds_nothing_up_and_has_every_row_once_on_its_return(
+    factory: Factory, own_ledger: OwnLedger
+) -> None:
+    factory.settings = replace(factory.settings, database_url=own_ledger.url)
+    factory.drop("a.jpg", photo(1))
+    with factory.serving() as serving:
+        factory.wait_for(factory.filed(1))
+        own_ledger.kill()
+        for number in range(2, 6):
+            factory.drop(f"{number}.jpg", photo(number))
+        factory.drop("twin.jpg", photo(2))  # its first is known to the journal alone
+        factory.drop("old.jpg", photo(1))  # its first is known to the ledger alone
+        factory.wait_for(lambda: not any(factory.settings.inbox.rglob("*.jpg")))
+        factory.wait_for(lambda: serving.status == "WARNING")
+        assert serving.beats.last is not None and "journal" in " ".join(serving.beats.last.warnings)
+        assert list((factory.settings.state / "journal").iterdir())
+        own_ledger.start()
+        factory.wait_for(lambda: not list((factory.settings.state / "journal").iterdir()), 60)
+        factory.wait_for(lambda: serving.status == "OK")
+    assert Counter(factory.fates()) == {"ingested": 5, "duplicate": 2}
+    factory.check()
+
+    # At the start of an existing vault: the same.
+    own_ledger.kill()
+    factory.drop("b.jpg", photo(7))
+    factory.drop("notes.txt", b"text", counts=False)
+    with factory.serving() as serving:
+        factory.wait_for(lambda: not any(factory.settings.inbox.rglob("*.jpg")))
+        factory.wait_for(lambda: serving.status == "WARNING")
+        own_ledger.start()
+        factory.wait_for(lambda: not list((factory.settings.state / "journal").iterdir()), 60)
+        factory.wait_for(lambda: factory.sql("SELECT 1 FROM inbox_files"))
+    factory.check()
+
+
+def test_while_the_ledger_is_away_no_new_vault_is_made(factory: Factory, own_ledger: OwnLedger) -> None:
+    factory.settings = replace(factory.settings, database_url=own_ledger.url)
+    own_ledger.kill()
+    factory.drop("a.jpg", photo())
+    with factory.serving() as serving:
+        factory.wait_for(serving.is_in_trouble("ledger is away"))
+        assert not factory.settings.originals.exists()
+        own_ledger.start()
+        factory.wait_for(factory.filed(1), 60)
+    factory.check()
+
+
+def test_an_existing_vault_gets_an_empty_ledger(factory: Factory, own_ledger: OwnLedger) -> None:
+    """After the loss of the database: the tables are made before anything is asked."""
+    factory.drop("a.jpg", photo(1))
+    factory.ingest()
+    factory.settings = replace(factory.settings, database_url=own_ledger.url)
+    factory.drop("b.jpg", photo(2))
+    assert factory.ingest().new == 1
+    assert [row["original_name"] for row in factory.sql("SELECT original_name FROM media_assets")] == ["b.jpg"]
+
+
+def test_an_empty_ledger_that_comes_late_to_an_existing_vault_is_made_ready_first(
+    factory: Factory, own_ledger: OwnLedger
+) -> None:
+    factory.drop("a.jpg", photo(1))
+    factory.ingest()
+    factory.sources.clear()
+    own_ledger.kill()
+    factory.settings = replace(factory.settings, database_url=own_ledger.url)
+    factory.drop("notes.txt", b"text", counts=False)
+    with factory.serving() as serving:
+        factory.wait_for(lambda: serving.status == "WARNING")
+        own_ledger.start()
+        factory.wait_for(lambda: serving.status == "OK", 60)
+        factory.wait_for(lambda: factory.sql("SELECT 1 FROM inbox_files"))
+
+
+# -- one Librarian per inbox, and its end ----------------------------------------------------------------------
+
+
+def test_a_second_librarian_waits_and_takes_over_when_the_first_is_killed(factory: Factory, tmp_path: Path) -> None:
+    settings = factory.settings
+    assert settings.database_url is not None
+    environment = {
+        **os.environ,
+        "FACTORY_DATA": str(settings.data),
+        "DATABASE_URL": settings.database_url,
+        "TZ": str(settings.zone),
+        "WORKERS": "1",
+        "SCAN_INTERVAL": "1",
+    }
+    first = subprocess.Popen(
+        [sys.executable, "-m", "Src.Librarian.librarian"],
+        cwd=PROJECT_ROOT,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        factory.wait_for(lambda: settings.originals.exists())
+        factory.drop("a.jpg", photo(1))
+        factory.wait_for(factory.filed(1))
+        with pytest.raises(AnotherLibrarian):
+            factory.ingest()
+        with factory.serving() as serving:
+            factory.drop("b.jpg", photo(2))
+            factory.wait_for(factory.filed(2))
+            assert not serving.is_watching() and serving.service.tally.files == 0
+            os.killpg(first.pid, signal.SIGKILL)
+            factory.drop("c.jpg", photo(3))
+            factory.wait_for(factory.filed(3))
+            assert serving.service.tally.new == 1
+    finally:
+        if first.poll() is None:
+            os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    factory.check()
+
+
+def test_a_stop_in_the_middle_leaves_nothing_half_done(factory: Factory) -> None:
+    factory.settings = replace(factory.settings, batch_size=8)
+    for number in range(120):
+        factory.drop(f"{number % 7}/{number}.jpg", photo(number // 2))
+    with factory.serving() as serving:
+        factory.wait_for(lambda: serving.service.tally.files > 0)
+    # `serving` has asserted that it ended in time; whatever is in the vault has its row.
+    rows = {row["final_path"] for row in factory.sql("SELECT final_path FROM media_assets")}
+    assert rows == set(vault_files(factory.settings))
+    assert 0 < serving.service.tally.files < 120
+    rest = factory.ingest()
+    assert rest.files + serving.service.tally.files == 120
+    factory.check()
+
+
+def test_a_stop_in_a_long_copy_undoes_it_and_is_no_error(factory: Factory, small_filesystem: SmallFilesystem) -> None:
+    disk = small_filesystem("tmpfs", 600)
+    factory.settings = replace(factory.settings, storage=disk / "Storage")
+    with open(factory.drop("video.jpg", photo()), "r+b") as big:
+        big.truncate(512 << 20)
+    factory.sources = sources_in(factory.settings.inbox, factory.settings.inbox)
+    database = Database(factory.settings)
+    service = InboxService(factory.settings, database, once=True)
+
+    def stop_when_copying() -> None:
+        factory.wait_for(lambda: list(disk.rglob(".factory-copy-*")))
+        service.stop()
+
+    stopper = threading.Thread(target=stop_when_copying)
+    stopper.start()
+    tally = service.run()
+    stopper.join()
+    database.close()
+    assert tally.files == 0
+    assert vault_files(factory.settings) == {}
+    assert not list(disk.rglob(".factory-copy-*"))
+    assert factory.ingest().new == 1
+    factory.check()
+
+
+# -- files that are not complete --------------------------------------------------------------------------------
+
+
+def test_a_file_that_grows_is_filed_only_when_it_is_complete(factory: Factory) -> None:
+    factory.settings = replace(factory.settings, stability_delay=2.0)
+    whole = (SAMPLES / "DSCN0010.jpg").read_bytes()
+    growing = factory.settings.inbox / "growing.jpg"
+    with factory.serving() as serving:
+        factory.wait_for(serving.is_watching)
+        parts = [whole[at : at + 20_000] for at in range(0, len(whole), 20_000)]
+        for number, part in enumerate(parts):
+            with open(growing, "ab") as file:
+                file.write(part)
+            factory.drop(f"{number}.jpg", photo(number))  # others pass by meanwhile
+            factory.wait_for(lambda number=number: len(factory.sql("SELECT 1 FROM media_assets")) > number)
+        factory.sources.append(Source("growing.jpg", sha256_of_file(growing)))
+        factory.wait_for(factory.filed(len(parts) + 1))
+    factory.check()
+
+
+def test_a_file_that_is_open_for_writing_elsewhere_is_never_filed_half(factory: Factory) -> None:
+    whole = (SAMPLES / "DSCN0010.jpg").read_bytes()
+    held = factory.settings.inbox / "held.jpg"
+    with factory.serving() as serving:
+        factory.wait_for(serving.is_watching)
+        with open(held, "wb", buffering=0) as file:
+            file.write(whole[:50_000])
+            quiet_since = held.stat().st_ctime
+            for number in itertools.count():  # others pass by, for many times the delay
+                factory.drop(f"{number}.jpg", photo(number))
+                factory.wait_for(lambda number=number: len(factory.sql("SELECT 1 FROM media_assets")) > number)
+                newest = factory.sql("SELECT max(ingested_at) AS at FROM media_assets")[0]["at"].timestamp()
+                if newest - quiet_since > 8 * factory.settings.stability_delay:
+                    break
+            assert held.read_bytes() == whole[:50_000]
+            file.write(whole[50_000:])
+        factory.sources.append(Source("held.jpg", sha256_of_file(held)))
+        factory.wait_for(factory.filed(number + 2))
+    factory.check()
+
+
+def test_a_file_that_is_replaced_while_in_hand_is_not_lost(factory: Factory) -> None:
+    """The same name again and again, faster than it is filed: each content that stayed is there."""
+    with factory.serving() as serving:
+        factory.wait_for(serving.is_watching)
+        for number in range(20):
+            factory.drop("same.jpg", photo(number), counts=False)
+        last = Source("same.jpg", sha256_of_file(factory.settings.inbox / "same.jpg"))
+        factory.wait_for(lambda: not any(factory.settings.inbox.rglob("*.jpg")))
+    assert last.sha256 in vault_files(factory.settings).values()
+    factory.sources = [Source("same.jpg", sha256) for sha256 in vault_files(factory.settings).values()]
+    factory.check()
+
+
+def test_the_inbox_and_the_vault_may_be_on_two_filesystems(factory: Factory, other_filesystem: Path) -> None:
+    factory.settings = replace(factory.settings, storage=other_filesystem / "Storage")
+    for number in range(6):
+        factory.drop(f"{number}.jpg", photo(number // 2))
+    assert factory.ingest().new == 3
+    factory.check()
+    shutil.rmtree(factory.settings.storage)
