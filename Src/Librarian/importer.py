@@ -23,6 +23,7 @@ from Src.Librarian.inspection import Finding
 from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.librarian import Librarian, Outcome
 from Src.Librarian.tally import Tally
+from Src.Librarian.vault import VaultTrouble
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import IngestEvent, MediaAsset
@@ -104,9 +105,12 @@ class Importer:
                     break
                 self._take(batch)
             self._work_off(0)
-            return self.tally
+        except VaultTrouble:
+            if not self._stopping.is_set():  # otherwise a copy under way was given up
+                raise
         finally:
             self._librarian.close()
+        return self.tally
 
     def _take(self, batch: list[IncomingFile]) -> None:
         outcomes, fresh = ([], batch) if self._move else self._passed_over(batch)
@@ -217,21 +221,26 @@ class _Earlier:
 
 
 def _checked(sources: Sequence[Path], settings: Settings) -> list[Path]:
-    storage = settings.storage.resolve()
     checked: list[Path] = []
     for source in sources:
-        if not source.exists():
+        try:
+            exists = source.exists()
+        except OSError as error:
+            raise SourceError(f"{source}: cannot be looked at: {error.strerror}") from error
+        if not exists:
             raise SourceError(f"{source}: no such file or folder")
         if not os.access(source, os.R_OK | (os.X_OK if source.is_dir() else 0)):
             raise SourceError(f"{source}: cannot be read; check its permissions")
         if not source.is_dir() and not source.is_file():
             raise SourceError(f"{source}: is neither a folder nor a regular file")
         resolved = source.resolve()
-        if resolved.is_relative_to(storage):
+        # By identity: the storage may be mounted a second time under another path.
+        storage = {_identity(settings.storage), _identity(settings.originals)} - {None}
+        if any(_identity(folder) in storage for folder in (resolved, *resolved.parents)):
             raise SourceError(f"{source}: is part of the vault's storage {settings.storage}; give another source")
-        if not any(resolved == other or resolved.is_relative_to(other) for other in checked):
-            checked.append(resolved)
-    return checked
+        checked.append(resolved)
+    # A source inside another is imported with that one, and once.
+    return [one for one in dict.fromkeys(checked) if not any(other in one.parents for other in checked)]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
