@@ -23,7 +23,7 @@ CORPUS = Path(os.environ.get("FACTORY_CORPUS") or ROOT.parent / "shared" / "corp
 def folder() -> Iterator[Path]:
     """A folder that PostgreSQL's own account can pass through. Not `tmp_path`: each start of pytest closes that
     for other users, and where we are root PostgreSQL is another user."""
-    with tempfile.TemporaryDirectory(prefix="pf-") as name:
+    with tempfile.TemporaryDirectory(prefix="pf-e2e-") as name:
         os.chmod(name, 0o711)
         yield Path(name)
 
@@ -47,7 +47,7 @@ def factory(bare_factory: Factory, migrated_cluster: Path) -> Factory:
 @pytest.fixture(scope="session")
 def migrated_cluster() -> Iterator[Path]:
     """The data folder of an embedded server that was stopped cleanly, with all tables and no rows."""
-    with tempfile.TemporaryDirectory(prefix="pf-") as name:
+    with tempfile.TemporaryDirectory(prefix="pf-e2e-") as name:
         os.chmod(name, 0o711)
         template = Factory(Path(name) / "factory")
         assert template.run("find", "nothing").code == 1
@@ -58,7 +58,7 @@ def migrated_cluster() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def external_socket() -> Iterator[Path]:
     """The socket of a PostgreSQL server that is none of the factory's."""
-    with tempfile.TemporaryDirectory(prefix="pf-") as name:
+    with tempfile.TemporaryDirectory(prefix="pf-e2e-") as name:
         os.chmod(name, 0o711)
         server = EmbeddedPostgres(Path(name) / "db")
         server.ensure_running()
@@ -99,7 +99,7 @@ def other_filesystem(folder: Path) -> Iterator[Path]:
     shm = Path("/dev/shm")
     if not os.access(shm, os.W_OK) or shm.stat().st_dev == folder.stat().st_dev:
         pytest.skip("there is no second filesystem (/dev/shm)")
-    with tempfile.TemporaryDirectory(prefix="pf-", dir=shm) as name:
+    with tempfile.TemporaryDirectory(prefix="pf-e2e-", dir=shm) as name:
         yield Path(name)
 
 

@@ -232,6 +232,7 @@ class Running:
         if self.process.poll() is None:
             self._factory.kill_all()
         self.process.wait(LIMIT)
+        print(self.output)  # pytest shows it where a test fails
 
 
 class Forwarder:
@@ -239,9 +240,14 @@ class Forwarder:
 
     def __init__(self, server: Path) -> None:
         self._server = str(server)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = 0
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Answers, at the same port as before."""
         self._pipes: list[socket.socket] = []
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:

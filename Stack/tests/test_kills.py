@@ -14,9 +14,9 @@ from Src.Librarian.tests.promise import Source, assert_promise_kept
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.settings import load_settings
 from Stack.tests.photos import unique_jpegs
-from Stack.tests.real_factory import Factory, Running, wait_until
+from Stack.tests.real_factory import Factory, Running
 
-LEAST, MORE = 120, 60  # files in the inbox before each kill: so that there is a middle to be killed in
+LEAST, MORE = 150, 80  # files in the inbox before each kill: so that there is a middle to be killed in
 
 # What people and programs call files, as bytes on disk.
 NAMES = [
@@ -105,7 +105,7 @@ def kill_again_and_again(factory: Factory, kills: int) -> int:
     factory.environment.update(WORKERS="1", BATCH_SIZE="16", LOG_LEVEL="WARNING")
     feeder = Feeder(factory.inbox, chance)
     factory.inbox.mkdir(parents=True)
-    feeder.feed(300 - MORE * (kills // 4))
+    feeder.feed(300)
     said = []
     in_the_middle = 0
     for turn in range(kills):
@@ -150,8 +150,10 @@ def strike(factory: Factory, running: Running, chance: random.Random, before: in
     else:
         filed = before + chance.randint(1, 60)
         moment = lambda: factory.filed() >= filed  # noqa: E731
-    wait_until(lambda: moment() or running.process.poll() is not None, 60, "the moment comes")
+    limit = time.monotonic() + 60
+    while not moment() and running.process.poll() is None:
+        assert time.monotonic() < limit, "the moment does not come"
     if not by_clock:
-        end = time.monotonic() + chance.uniform(0.0, 0.05)  # anywhere in a batch, not always right after a placement
+        end = time.monotonic() + chance.uniform(0.0, 0.02)  # anywhere in a batch, not always right after a placement
         while time.monotonic() < end:
             pass

@@ -1,0 +1,544 @@
+"""The other commands, as a person or a script meets them: what they say, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from Stack.tests.conftest import ExternalLedger
+from Stack.tests.photos import unique_jpeg
+from Stack.tests.real_factory import FACTORY, SAMPLES, SHORT_DELAYS, Factory, wait_until
+
+COMMANDS = ("up", "ingest", "import", "status", "find", "retry")
+HOSTILE = "[bold red]x[/] \x1b[31m\x1b]0;title\x07\nsecond\rline\u202egpj.\x9b2J.jpg"
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def put(factory: Factory, name: str, content: bytes) -> Path:
+    """A file that stands in the inbox already when a command starts."""
+    path = factory.inbox / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+# -- ingest ------------------------------------------------------------------------------------------------
+
+
+def test_ingest_reports_each_fate_and_empties_the_inbox(factory: Factory) -> None:
+    put(factory, "a.jpg", unique_jpeg(1))
+    put(factory, "deep/er/again.jpg", unique_jpeg(1))
+    put(factory, "b.jpg", unique_jpeg(2))
+    note = put(factory, "note.txt", b"not a photo")
+    (factory.inbox / "empty" / "folders").mkdir(parents=True)
+
+    result = factory.run("ingest", "--json")
+
+    assert result.code == 0
+    report = result.json()
+    assert report.keys() == {"new", "duplicates", "restored", "unsupported", "failed", "bytes", "seconds"}
+    assert [report[key] for key in ("new", "duplicates", "restored", "unsupported", "failed")] == [2, 1, 0, 1, 0]
+    assert report["bytes"] == 2 * len(unique_jpeg(1)) + len(unique_jpeg(2))
+    assert [*factory.inbox.rglob("*")] == [note]
+
+
+def test_ingest_waits_for_files_to_become_complete(factory: Factory) -> None:
+    factory.environment["STABILITY_DELAY"] = "1.5"
+    put(factory, "a.jpg", unique_jpeg(1))
+
+    report = factory.run("ingest", "--json").json()
+
+    assert report["new"] == 1
+    assert report["seconds"] >= 1.0
+
+
+def test_ingest_restores_an_original_that_has_gone(factory: Factory) -> None:
+    put(factory, "a.jpg", unique_jpeg(1))
+    factory.run("ingest")
+    factory.vault_files()[0].unlink()
+    put(factory, "a.jpg", unique_jpeg(1))
+
+    report = factory.run("ingest", "--json").json()
+
+    assert (report["new"], report["restored"], report["duplicates"]) == (0, 1, 0)
+    assert [path.read_bytes() for path in factory.vault_files()] == [unique_jpeg(1)]
+
+
+def test_without_a_vault_nothing_is_filed_and_the_reason_is_told(factory: Factory) -> None:
+    """The vault's disk is not mounted: its empty mount point is not a new vault."""
+    put(factory, "a.jpg", unique_jpeg(1))
+    factory.run("ingest")
+    shutil.rmtree(factory.originals)
+    factory.originals.mkdir()
+    path = put(factory, "b.jpg", unique_jpeg(2))
+
+    result = factory.run("ingest")
+
+    assert result.code == 2
+    assert result.out == ""
+    assert "factory: vault: " in result.err.splitlines()[-1]
+    assert "mount the disk" in result.err
+    assert path.exists()
+    assert [*factory.originals.iterdir()] == []
+
+
+# -- status ------------------------------------------------------------------------------------------------
+
+
+def test_status_of_a_new_factory(factory: Factory) -> None:
+    result = factory.run("status")
+
+    assert (result.code, result.err) == (0, "")
+    assert "./factory up" in result.out
+    assert re.search(r"originals +0 \(0 B\)", result.out)
+    assert re.search(r"database +embedded, PostgreSQL 18", result.out)
+    assert "disk" in result.out
+
+
+def test_status_counts_what_is_there(factory: Factory) -> None:
+    put(factory, "a.jpg", unique_jpeg(1))
+    put(factory, "note.txt", b"not a photo")
+    factory.run("ingest")
+    put(factory, "waits.jpg", unique_jpeg(2))
+
+    result = factory.run("status", "--json")
+
+    assert (result.code, result.err) == (0, "")
+    found = result.json()
+    assert found["assets"]["count"] == 1
+    assert found["assets"]["bytes"] == len(unique_jpeg(1))
+    assert (found["inbox"]["waiting"], found["inbox"]["not_media"]) == (1, 1)
+    assert found["inbox"]["waiting_bytes"] == len(unique_jpeg(2))
+    assert found["vault"] == {"path": str(factory.originals), "present": True}
+    assert (found["database"]["mode"], found["database"]["reachable"]) == ("embedded", True)
+    assert found["disk"]["vault"]["free"] > 0
+    words = factory.run("status").out
+    assert re.search(r"inbox +1 waiting .*, 1 not media", words)
+
+
+def test_status_tells_who_is_at_work_and_who_has_gone_silent(factory: Factory) -> None:
+    factory.environment["HEARTBEAT_INTERVAL"] = "0.5"
+    with factory.start("up") as running:
+        running.wait_for("watching ")
+        wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE current_task = 'watching'"), 10)
+        [service] = [one for one in factory.run("status", "--json").json()["services"] if one["name"] == "librarian"]
+        assert (service["status"], service["silent"], service["current_task"]) == ("OK", False, "watching")
+        factory.kill_all()
+        running.wait()
+
+    def silent() -> bool:
+        return bool(factory.run("status", "--json").json()["services"][0]["silent"])
+
+    wait_until(silent, 20, "a killed service is called silent")
+    assert "SILENT" in factory.run("status").out
+
+
+def test_status_works_with_the_database_away(factory: Factory, external_ledger: ExternalLedger) -> None:
+    factory.environment["DATABASE_URL"] = external_ledger.url
+    put(factory, "a.jpg", unique_jpeg(1))
+    assert factory.run("ingest", "--json").json()["new"] == 1
+    external_ledger.forwarder.cut()
+    put(factory, "b.jpg", unique_jpeg(2))
+    away = factory.run("ingest", "--json")
+    assert (away.code, away.json()["new"]) == (0, 1)
+    assert "rows wait in the journal" in away.err
+
+    result = factory.run("status", "--json")
+
+    assert result.code == 0
+    found = result.json()
+    assert found["assets"] is None
+    assert (found["database"]["mode"], found["database"]["reachable"]) == ("external", False)
+    assert found["database"]["journaled"] == 1
+    words = factory.run("status").out
+    assert re.search(r"database +AWAY \(external\): ", words)
+    assert re.search(r"journal +1 entries wait", words)
+    assert "not-asked-for" not in words + result.out + result.err + away.err, "the password is nobody's business"
+
+
+def test_status_tells_that_the_vault_is_not_there(factory: Factory) -> None:
+    put(factory, "a.jpg", unique_jpeg(1))
+    factory.run("ingest")
+    factory.storage.rename(factory.data / "unmounted")
+
+    result = factory.run("status")
+
+    assert result.code == 0
+    assert re.search(rf"vault +NOT THERE: {re.escape(str(factory.originals))}", result.out)
+    assert factory.run("status", "--json").json()["vault"]["present"] is False
+    assert not factory.storage.exists(), "status has made something"
+
+
+# -- find --------------------------------------------------------------------------------------------------
+
+
+def test_find_tells_the_fate_of_a_file(factory: Factory) -> None:
+    put(factory, "Holiday 2024.jpg", unique_jpeg(1))
+    put(factory, "copy/of holiday 2024 (1).jpg", unique_jpeg(1))
+    put(factory, "other.jpg", unique_jpeg(2))
+    factory.run("ingest")
+
+    result = factory.run("find", "holiday", "--json")
+
+    assert result.code == 0
+    events = result.json()["events"]
+    assert sorted(event["fate"] for event in events) == ["duplicate", "ingested"]
+    [kept] = {event["kept_at"] for event in events}
+    assert (factory.storage / kept).read_bytes() == unique_jpeg(1)
+    words = factory.run("find", "holiday").out
+    assert "ingested" in words
+    assert "duplicate of" in words
+    assert kept in words
+    assert "other.jpg" not in words
+
+
+NAMES = ("IMG_1.jpg", "IMG_2.jpg", "IMG_12.jpg", "100%.jpg", "a[1].jpg", "back\\slash.jpg", "hey!.jpg")
+
+
+@pytest.fixture(scope="module")
+def factory_to_find_in(migrated_cluster: Path) -> Iterator[Factory]:
+    """All these names have been filed, and others of the same names wait in the inbox."""
+    with tempfile.TemporaryDirectory(prefix="pf-e2e-") as name:
+        os.chmod(name, 0o711)
+        factory = Factory(Path(name) / "factory", dict(SHORT_DELAYS))
+        for number, photo in enumerate(NAMES):
+            put(factory, photo, unique_jpeg(number))
+        assert factory.run("ingest", "--json").json()["new"] == len(NAMES)
+        for number, photo in enumerate(NAMES):
+            put(factory, photo, unique_jpeg(100 + number))
+        yield factory
+        factory.kill_all()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("IMG_1.jpg", {"IMG_1.jpg"}),
+        ("img_1*", {"IMG_1.jpg", "IMG_12.jpg"}),
+        ("IMG_?.jpg", {"IMG_1.jpg", "IMG_2.jpg"}),
+        ("*2*", {"IMG_12.jpg", "IMG_2.jpg"}),
+        ("100%", {"100%.jpg"}),
+        ("_", {"IMG_1.jpg", "IMG_12.jpg", "IMG_2.jpg"}),
+        ("[1]", {"a[1].jpg"}),
+        ("*[1]*", {"a[1].jpg"}),
+        ("\\", {"back\\slash.jpg"}),
+        ("!", {"hey!.jpg"}),
+    ],
+)
+def test_find_wildcards(factory_to_find_in: Factory, pattern: str, found: set[str]) -> None:
+    """In the ledger and in the inbox alike; everything but * and ? means itself."""
+    result = factory_to_find_in.run("find", pattern, "--json")
+
+    names = result.json()
+    assert {event["original_name"].replace("\\\\", "\\") for event in names["events"]} == found
+    assert {path.replace("\\\\", "\\") for path in names["in_inbox"]} == found
+
+
+def test_find_knows_nothing(factory: Factory) -> None:
+    result = factory.run("find", "nowhere.jpg")
+    assert (result.code, result.err) == (1, "")
+    assert result.out == "Nothing is known of a file of that name.\n"
+    result = factory.run("find", "nowhere.jpg", "--json")
+    assert (result.code, result.json()) == (1, {"events": [], "in_inbox": []})
+
+
+def test_find_sees_what_still_waits_in_the_inbox(factory: Factory) -> None:
+    put(factory, "deep/waits.jpg", unique_jpeg(1))
+
+    result = factory.run("find", "WAITS")
+
+    assert result.code == 0
+    assert re.search(r"in inbox +deep/waits\.jpg", result.out)
+
+
+def test_hostile_names_do_not_steer_the_terminal(factory: Factory) -> None:
+    put(factory, HOSTILE, unique_jpeg(1))
+    put(factory, f"{HOSTILE}.txt", b"not a photo")
+    ingest = factory.run("ingest")
+    put(factory, f"2 {HOSTILE}", unique_jpeg(2))
+
+    shown = [ingest, factory.run("find", "second"), factory.run("status"), factory.run("import", factory.inbox)]
+
+    for result in shown:
+        assert result.code == 0
+        assert not CONTROLS.search(result.out + result.err), ascii(CONTROLS.findall(result.out + result.err))
+    found = shown[1].out
+    assert "[bold red]x[/]" in found, "markup is text"
+    assert "\\x1b[31m" in found
+    assert "\\nsecond\\rline" in found
+    names = [event["original_name"] for event in factory.run("find", "second", "--json").json()["events"]]
+    assert HOSTILE in names
+
+
+def test_a_name_that_is_not_utf8_is_found_by_what_is_shown_of_it(factory: Factory) -> None:
+    put(factory, os.fsdecode(b"caf\xe9.jpg"), unique_jpeg(1))
+    factory.run("ingest")
+
+    result = factory.run("find", "caf*", "--json")
+
+    assert [event["original_name"] for event in result.json()["events"]] == ["caf\\xe9.jpg"]
+    assert factory.run("find", os.fsdecode(b"caf\xe9.jpg"), "--json").code == 0
+    assert factory.run("find", "caf\\xe9.jpg", "--json").code == 0
+
+
+# -- retry -------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_letter_is_filed_after_it_was_mended_and_retried(factory: Factory) -> None:
+    """An inbox copy that cannot be removed fails; with one attempt allowed it is a dead letter at once."""
+    factory.environment["RETRY_ATTEMPTS"] = "1"
+    path = put(factory, "a.jpg", unique_jpeg(1))
+    with immutable(path):
+        result = factory.run("ingest", "--json")
+        assert (result.code, result.json()["failed"]) == (1, 1)
+        assert factory.run("ingest", "--json").json()["failed"] == 0, "a dead letter is left alone"
+        status = factory.run("status")
+        assert "1 dead letters" in status.out
+        assert "./factory retry" in status.out
+        assert "dead_letter" in factory.run("find", "a.jpg").out
+        assert factory.run("retry").code == 1, "not mended yet"
+
+    result = factory.run("retry", "--json")
+
+    assert (result.code, result.json()["failed"]) == (0, 0)
+    assert not path.exists()
+    assert [file.read_bytes() for file in factory.vault_files()] == [unique_jpeg(1)]
+    assert factory.run("status", "--json").json()["inbox"]["dead_letters"] == 0
+
+
+def test_a_running_librarian_takes_up_a_retry(factory: Factory) -> None:
+    factory.environment["RETRY_ATTEMPTS"] = "1"
+    path = put(factory, "a.jpg", unique_jpeg(1))
+    with factory.start("up") as running:
+        with immutable(path):
+            running.wait_for("no further try until ./factory retry")
+        result = factory.run("retry")
+        assert result.code == 0
+        assert "1 failed files will be tried again by the running Librarian" in result.out
+        wait_until(lambda: not path.exists(), 15, "it is tried again")
+
+
+def test_retry_with_nothing_to_retry(factory: Factory) -> None:
+    result = factory.run("retry")
+    assert (result.code, result.out) == (0, "No file has failed; nothing to try again.\n")
+    result = factory.run("retry", "--json")
+    assert (result.code, result.json()) == (0, {"asked": 0, "running": False})
+
+
+# -- psql --------------------------------------------------------------------------------------------------
+
+
+def test_psql_passes_arguments_exit_codes_and_input_through(factory: Factory) -> None:
+    assert not factory.postgres()
+    result = factory.run("psql", "-tA", "-c", "SELECT count(*) FROM media_assets")
+    assert (result.code, result.out) == (0, "0\n")
+    assert factory.run("psql", "-tA", text="SELECT 6 * 7;\n").out == "42\n"
+    assert factory.run("psql", "--help").out.startswith("psql is the PostgreSQL interactive terminal.")
+    assert factory.run("psql", "-v", "ON_ERROR_STOP=1", "-c", "SELECT nonsense").code == 1
+    assert factory.run("psql", "-f", "/does/not/exist").code == 1
+    assert not factory.postgres(), "the server runs only as long as psql does"
+
+
+def test_psql_on_an_external_ledger(factory: Factory, external_ledger: ExternalLedger) -> None:
+    if shutil.which("psql") is None:
+        pytest.skip("no psql on this machine")
+    factory.environment["DATABASE_URL"] = external_ledger.url
+    result = factory.run("psql", "-tAc", "SELECT current_database()")
+    assert (result.code, result.out) == (0, f"{external_ledger.name}\n")
+
+
+# -- an external ledger ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["DATABASE_URL", "DB_HOST", "DB_HOST is a socket's folder"])
+def test_an_external_ledger_is_used_and_no_embedded_one_made(
+    bare_factory: Factory, external_ledger: ExternalLedger, way: str
+) -> None:
+    factory = bare_factory
+    at = {"DB_USERNAME": "photo_factory", "DB_DATABASE_NAME": external_ledger.name, "DB_PASSWORD": "p@ss/w:rd%"}
+    factory.environment.update(
+        {
+            "DATABASE_URL": {"DATABASE_URL": external_ledger.url},
+            "DB_HOST": {"DB_HOST": "127.0.0.1", "DB_PORT": str(external_ledger.forwarder.port), **at},
+            "DB_HOST is a socket's folder": {"DB_HOST": str(external_ledger.socket.parent), **at},
+        }[way]
+    )
+    put(factory, "a.jpg", unique_jpeg(1))
+
+    result = factory.run("ingest", "--json")
+
+    assert (result.code, result.json()["new"]) == (0, 1)
+    assert external_ledger.sql("SELECT original_path FROM media_assets") == [("a.jpg",)]
+    assert not factory.postgres()
+    assert not factory.cluster.parent.exists()
+    assert factory.run("status", "--json").json()["database"]["mode"] == "external"
+
+
+def test_up_rides_out_an_external_ledger_that_goes_away(factory: Factory, external_ledger: ExternalLedger) -> None:
+    factory.environment["DATABASE_URL"] = external_ledger.url
+    with factory.start("up") as running:
+        running.wait_for("watching ")
+        put(factory, "a.jpg", unique_jpeg(1))
+        wait_until(lambda: external_ledger.sql("SELECT 1 FROM media_assets"), 10)
+        external_ledger.forwarder.cut()
+        put(factory, "b.jpg", unique_jpeg(2))
+        wait_until(lambda: factory.filed() == 2, 20, "files go on being filed")
+        assert running.process.poll() is None
+        assert "Traceback" not in running.output
+    external_ledger.forwarder.reopen()
+    assert factory.run("ingest").code == 0
+    assert external_ledger.sql("SELECT original_path FROM media_assets ORDER BY 1") == [("a.jpg",), ("b.jpg",)]
+
+
+# -- wrong usage, wrong settings ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("import",),
+        ("find",),
+        ("find", "a", "b"),
+        ("ingest", "--nonsense"),
+        ("status", "more"),
+        ("up", "more"),
+        ("--nonsense",),
+    ],
+)
+def test_wrong_usage(factory: Factory, arguments: tuple[str, ...]) -> None:
+    result = factory.run(*arguments)
+
+    assert (result.code, result.out) == (2, "")
+    assert "Usage: factory" in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STABILITY_DELAY", "soon"),
+        ("WATCH_MODE", "sometimes"),
+        ("TZ", "Mars/Olympus"),
+        ("FACTORY_DATA", "/dev/null/factory"),
+        ("FACTORY_DATA", "/proc/factory"),
+        ("DATABASE_URL", "mysql://root:secret@host/db"),
+        ("DB_PORT", "http"),
+        ("BATCH_SIZE", "0"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(factory: Factory, name: str, value: str) -> None:
+    extra = {"DB_HOST": "localhost"} if name == "DB_PORT" else {}
+
+    result = factory.run("status", env={name: value, **extra})
+
+    assert result.code == 2
+    assert name in result.one_line()
+    assert "secret" not in result.err
+
+
+@pytest.mark.parametrize("command", ["ingest", "status", "find"])
+def test_a_ledger_of_a_later_version_is_one_line(
+    factory: Factory, external_ledger: ExternalLedger, command: str
+) -> None:
+    factory.environment["DATABASE_URL"] = external_ledger.url
+    assert factory.run("status").code == 0
+    external_ledger.sql("UPDATE alembic_version SET version_num = '9999'")
+
+    result = factory.run(*([command, "name"] if command == "find" else [command]))
+
+    assert result.code == 2
+    assert "ledger" in result.one_line()
+
+
+def test_find_with_the_ledger_away_is_one_line(factory: Factory) -> None:
+    result = factory.run("find", "a", env={"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"})
+    assert result.code == 2
+    assert "ledger" in result.one_line()
+
+
+def test_help_of_all_commands(factory: Factory) -> None:
+    top = factory.run("--help")
+    assert top.code == 0
+    for command in (*COMMANDS, "psql", "test"):
+        assert re.search(rf"^  {command} +\S", top.out, re.MULTILINE), f"{command} is not in the list"
+    for command in COMMANDS:
+        result = factory.run(command, "--help")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.startswith(f"Usage: factory {command}")
+    assert not factory.inbox.exists(), "help makes nothing"
+
+
+def test_without_a_command_there_is_help(factory: Factory) -> None:
+    result = factory.run()
+    assert "Usage: factory" in result.out + result.err
+    assert result.code in (0, 2)
+
+
+def test_a_command_works_from_any_folder_and_through_a_link(factory: Factory, folder: Path) -> None:
+    link = folder / "pf"
+    link.symlink_to(FACTORY)
+    (folder / "a.jpg").write_bytes(unique_jpeg(1))
+    os.mkdir(folder / "elsewhere")
+    done = subprocess.run(
+        [link, "import", "../a.jpg", "--json"],
+        cwd=folder / "elsewhere",
+        env=factory.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, json.loads(done.stdout)["new"]) == (0, 1)
+
+
+# -- logs --------------------------------------------------------------------------------------------------
+
+
+def test_json_logs_are_one_object_a_line(factory: Factory) -> None:
+    put(factory, "note\n.txt", b"not a photo")
+    shutil.copy(SAMPLES / "Canon_40D.jpg", factory.inbox)
+
+    result = factory.run("ingest", env={"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"})
+
+    assert result.code == 0
+    records = [json.loads(line) for line in result.err.splitlines()]
+    assert len(records) > 2
+    for record in records:
+        assert record.keys() >= {"ts", "level", "service", "message"}
+    assert any("note\n.txt is not a photo" in record["message"] for record in records)
+
+
+def test_json_logs_of_up(factory: Factory) -> None:
+    with factory.start("up", env={"LOG_FORMAT": "json"}) as running:
+        running.wait_for("watching ")
+        running.process.terminate()
+        result = running.wait(15)
+    lines = result.out.splitlines()
+    records = lines[lines.index(next(line for line in lines if line.startswith("{"))) :]
+    for line in [*records, *result.err.splitlines()]:
+        json.loads(line)
+
+
+# -- helpers -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def immutable(path: Path) -> Iterator[None]:
+    """A file that nobody can remove or change while the block runs; skips where that cannot be had."""
+    if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no immutable files here (chattr +i)")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
