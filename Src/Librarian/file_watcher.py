@@ -12,6 +12,7 @@ import os
 import queue
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -129,6 +130,7 @@ class InboxWatcher:
         Raises InboxTrouble while the inbox cannot be read.
         """
         deadline = self._clock.now().steady + wait
+        self._take_changes(0.0)  # also where there is no time to wait: the busy must not turn deaf
         while True:
             now = self._clock.now()
             if now.steady >= self._next_scan:
@@ -381,6 +383,8 @@ def _make_observer() -> BaseObserver:
     if sys.platform == "linux":
         from watchdog.observers.inotify import InotifyObserver
 
+        # It sees a nested folder twice, by its event and by its own walk, and warns of itself each time.
+        warnings.filterwarnings("ignore", r"Callback with id .* already exists", RuntimeWarning)
         # Full events tell a file that was moved in from elsewhere from one that is being written.
         return InotifyObserver(generate_full_events=True)
     from watchdog.observers import Observer
