@@ -39,9 +39,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         figures = measure(Path(folder), options.files, options.size, options.rounds, options.storage)
-    print(
-        f"{options.files} photos of {options.size / 1e6:g} MB, {os.cpu_count()} cores, median of {options.rounds} rounds"
-    )
+    what = f"{options.files} photos of {options.size / 1e6:g} MB"
+    print(f"{what}, {os.cpu_count()} cores, median of {options.rounds} rounds")
     for name, value in figures.items():
         print(f"  {name:<44}{value:>12,.3f}")
     if options.json:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.vault import VaultTrouble, fsync_folder
+from Src.Librarian.vault import VaultTrouble, fsync_folder, vault_trouble
 from Src.Shared.models import new_id
 
 logger = logging.getLogger(__name__)
@@ -30,11 +30,13 @@ class Journal:
         self._damaged: set[Path] = set()
 
     def segments(self) -> list[Path]:
-        """All segments, oldest first."""
-        try:
-            return sorted(Path(entry.path) for entry in os.scandir(self._folder) if entry.name.endswith(".jsonl"))
-        except FileNotFoundError:
-            return []
+        """All segments, oldest first. Raises VaultTrouble."""
+        with vault_trouble(f"read the journal in {self._folder}"):
+            try:
+                names = os.listdir(self._folder)
+            except FileNotFoundError:
+                return []
+        return sorted(self._folder / name for name in names if name.endswith(".jsonl"))
 
     def append(self, entries: Sequence[LedgerEntry]) -> None:
         """Writes entries durably; all or, where VaultTrouble is raised, none that counts."""
@@ -56,13 +58,15 @@ class Journal:
             raise VaultTrouble.from_os(error, f"write the journal in {self._folder}") from error
 
     def known(self, hashes: Sequence[str]) -> dict[str, LedgerEntry]:
-        """The journaled originals among these hashes."""
+        """The journaled originals among these hashes. Raises VaultTrouble."""
         segments = self.segments()
         if any(path not in segments for path in self._indexed):
             self._index, self._indexed = {}, {}
         for segment in segments:
             done = self._indexed.get(segment, 0)
-            if segment.stat().st_size > done:
+            with vault_trouble(f"read the journal {segment}"):
+                size = segment.stat().st_size
+            if size > done:
                 for entry, end in self._read(segment, done):
                     if entry.asset is not None:
                         self._index[entry.asset["file_hash"]] = entry
@@ -70,23 +74,28 @@ class Journal:
         return {sha256: self._index[sha256] for sha256 in hashes if sha256 in self._index}
 
     def entries(self, segment: Path) -> Iterator[LedgerEntry]:
-        """The entries of a segment, in the order in which they were written."""
+        """The entries of a segment, in the order in which they were written. Raises VaultTrouble."""
         for entry, _ in self._read(segment, 0):
             yield entry
 
     def remove(self, segment: Path) -> None:
-        """Forgets a segment whose entries are all in the ledger. A damaged one is kept aside for a person."""
-        if segment in self._damaged:
-            segment.rename(segment.with_suffix(".damaged"))
-        else:
-            segment.unlink()
-        fsync_folder(self._folder)
+        """Forgets a segment whose entries are all in the ledger. A damaged one is kept aside for a person.
+
+        Raises VaultTrouble.
+        """
+        with vault_trouble(f"remove the journal {segment}"):
+            if segment in self._damaged:
+                segment.rename(segment.with_suffix(".damaged"))
+            else:
+                segment.unlink()
+            fsync_folder(self._folder)
         if segment == self._segment:
             self._segment = None
 
     def keep_rejected(self, entry: LedgerEntry) -> None:
-        """Puts aside, for a person, an entry that the ledger does not take."""
-        with open(self._folder / "rejected.json-lines", "a", encoding="utf-8") as file:
+        """Puts aside, for a person, an entry that the ledger does not take. Raises VaultTrouble."""
+        path = self._folder / "rejected.json-lines"
+        with vault_trouble(f"write {path}"), open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry.to_json()) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -108,7 +117,7 @@ class Journal:
 
     def _read(self, segment: Path, start: int) -> Iterator[tuple[LedgerEntry, int]]:
         """Entries from a byte offset on, each with the offset behind it."""
-        with open(segment, "rb") as file:
+        with vault_trouble(f"read the journal {segment}"), open(segment, "rb") as file:
             file.seek(start)
             for line in file:
                 start += len(line)

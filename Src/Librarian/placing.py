@@ -28,7 +28,7 @@ from Src.Librarian.fingerprint import (
     open_for_writing_elsewhere,
     open_regular,
 )
-from Src.Librarian.incoming import FileState, IncomingFile, regular_file_state
+from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.vault import (
     NO_LINK,
     Vault,
@@ -37,6 +37,7 @@ from Src.Librarian.vault import (
     fsync_folder,
     fsync_path,
     name_in_one_step,
+    vault_trouble,
 )
 from Src.Shared.models import new_id
 
@@ -144,13 +145,12 @@ class Placer:
 
     def clean_up(self) -> None:
         """Removes what copies that were cut off have left. Call under the vault's lock. Raises VaultTrouble."""
-        for note in (self._vault.state / "copying").glob("*.json"):
-            try:
+        notes = self._vault.state / "copying"
+        with vault_trouble(f"clean up what is noted in {notes}"):
+            for note in [notes / name for name in os.listdir(notes)] if notes.is_dir() else []:
                 for folder in _noted_folders(note):
                     self._clean_up_folder(self._vault.storage / folder, f"{_TEMPORARY}{note.stem}-")
                 note.unlink(missing_ok=True)
-            except OSError as error:
-                raise VaultTrouble.from_os(error, f"clean up after {note}") from error
 
     def _clean_up_folder(self, folder: Path, prefix: str) -> None:
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
@@ -210,12 +210,17 @@ class Placer:
 
     def _standing_already(self, one: Wanted, folder: VaultFolder, status: os.stat_result) -> Placed | None:
         """The same content, placed here by a run that was cut off before it was recorded."""
-        if one.may_link and status.st_nlink > 1 and (name := folder.name_of(status.st_ino)):
-            state = regular_file_state(str(folder.path / name))
-            if state is not None and (state.inode, state.device) == (status.st_ino, status.st_dev):
-                return Placed(f"{one.folder}/{name}", folder, name, state.inode, False, None)
-        standing = folder.standing(one.name, status.st_size, one.sha256)
-        return standing and Placed(f"{one.folder}/{standing[0]}", folder, *standing, False, None)
+        name = folder.name_of(status.st_ino) if one.may_link and status.st_nlink > 1 else None
+        if name is None or not _is_same_file(folder.path / name, status):
+            standing = folder.standing(one.name, status.st_size, one.sha256)
+            if standing is None:
+                return None
+            name = standing[0]
+        path = folder.path / name
+        found = os.lstat(path)
+        if found.st_mode & 0o222:  # cut off before it was made read-only
+            _make_read_only(path, found.st_mode)
+        return Placed(f"{one.folder}/{name}", folder, name, found.st_ino, False, None)
 
     # Another filesystem, or one without hard links
 
@@ -243,13 +248,12 @@ class Placer:
         finally:
             for job in jobs:
                 job.cancel()
-            for job, temporary in zip(jobs, temporaries, strict=True):
+            for job in jobs:
                 if not job.cancelled():
                     job.exception()  # waits: it must not write any more
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                note.unlink(missing_ok=True)
+            # What cannot be removed now stays noted, for `clean_up`.
+            if all([_removed(temporary) for temporary in temporaries]):
+                _removed(note)
 
     def _publish(self, one: Wanted, folder: VaultFolder, temporary: Path) -> Placed:
         try:
@@ -363,6 +367,21 @@ def _noted_folders(note: Path) -> list[str]:
     except ValueError:  # torn: its copies had not begun
         return []
     return folders
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
+
+
+def _is_same_file(path: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), status)
+    except FileNotFoundError:
+        return False
 
 
 def _is_empty_file(entry: os.DirEntry[str]) -> bool:

@@ -55,6 +55,15 @@ class VaultTrouble(Exception):
         return cls(f"cannot {doing}: {why}")
 
 
+@contextmanager
+def vault_trouble(doing: str) -> Iterator[None]:
+    """Any OSError inside the block is the vault's trouble, not a file's."""
+    try:
+        yield
+    except OSError as error:
+        raise VaultTrouble.from_os(error, doing) from error
+
+
 class Vault:
     """The originals below one storage root."""
 
