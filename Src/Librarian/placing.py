@@ -251,8 +251,8 @@ class Placer:
             for job in jobs:
                 if not job.cancelled():
                     job.exception()  # waits: it must not write any more
-            # What cannot be removed now stays noted, for `clean_up`.
-            if all([_removed(temporary) for temporary in temporaries]):
+            removed = [_removed(temporary) for temporary in temporaries]
+            if all(removed):  # what cannot be removed now stays noted, for `clean_up`
                 _removed(note)
 
     def _publish(self, one: Wanted, folder: VaultFolder, temporary: Path) -> Placed:
