@@ -536,6 +536,7 @@ def test_a_folder_that_turns_unreadable_harms_no_other_and_is_told_once(
         try:
             watched.put("closed/waiting.jpg")
             watched.put("closed/held.txt")
+            assert watched.names() == []
             watched.outside("in hand.jpg").rename(watched.inbox / "closed/in hand.jpg")
             in_hand = watched.one()
             watched.clock.pass_time(DELAY)
