@@ -18,11 +18,19 @@ import pytest
 from Src.Librarian import librarian
 from Src.Librarian.importer import Importer, SourceError
 from Src.Librarian.incoming import IncomingFile
+from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.placing import Placer
-from Src.Librarian.recorder import Recorder
+from Src.Librarian.recorder import Recorder, Rejected
 from Src.Librarian.tally import Tally
 from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
-from Src.Librarian.tests.promise import Source, assert_promise_kept, ledger_rows, sources_in, vault_files
+from Src.Librarian.tests.promise import (
+    Source,
+    assert_promise_kept,
+    ledger_rows,
+    sha256_of_file,
+    sources_in,
+    vault_files,
+)
 from Src.Librarian.worker_pool import WorkerPool
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
@@ -186,6 +194,29 @@ def test_a_move_of_a_file_whose_path_belonged_to_a_gone_original_removes_it_too(
     bench.run(move=True)
     assert os.listdir(bench.source) == []
     assert list(vault_files(bench.settings)) == [f"{DAY}/a_1.jpg"]
+
+
+def test_a_move_spares_a_file_that_was_replaced_after_it_was_filed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bench.put("a.jpg", photo(1))
+    newer = bench.source.parent / "newer"
+    newer.write_bytes(photo(2))  # of the same size
+    wanted = [*sources_in(bench.source), Source(str(path), sha256_of_file(newer))]
+    record = Recorder.record
+
+    def record_then_replace(self: Recorder, entries: list[LedgerEntry]) -> list[Rejected]:
+        rejected = record(self, entries)
+        newer.rename(path)
+        return rejected
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "record", record_then_replace)
+        bench.run(move=True)
+    assert path.read_bytes() == photo(2)
+    bench.run(move=True)
+    assert not path.exists()
+    bench.check(wanted)
 
 
 # -- which sources ----------------------------------------------------------------------------------------------

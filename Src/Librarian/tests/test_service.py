@@ -390,8 +390,8 @@ def test_a_vault_that_is_not_mounted_is_an_error_and_work_resumes_by_itself(fact
         factory.wait_for(factory.filed(1))
         originals.rename(elsewhere)
         originals.mkdir()  # the empty mount point
+        factory.wait_for(serving.is_in_trouble("marker file"))  # before any file comes
         factory.drop("b.jpg", photo(2))
-        factory.wait_for(serving.is_in_trouble("marker file"))
         query = "SELECT message FROM system_status WHERE status = 'ERROR'"
         factory.wait_for(lambda: factory.sql(query))
         assert "mount the disk" in factory.sql(query)[0]["message"]
