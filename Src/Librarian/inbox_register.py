@@ -65,14 +65,16 @@ class InboxRegister:
         self._database = database
         self._ready = ready
 
-    def load(self) -> list[Stays] | None:
-        """All of them; None while the ledger is away."""
+    def load(self, *, failures_only: bool = False) -> list[Stays] | None:
+        """All of them, or only failing ones and dead letters; None while the ledger is away."""
         if not self._ready():
             return None
-        columns = [_FILES.c[field] for field in Stays.__dataclass_fields__]
+        statement = select(*(_FILES.c[field] for field in Stays.__dataclass_fields__))
+        if failures_only:
+            statement = statement.where(_FILES.c.state != "not_media")
         try:
             with self._database.session() as session:
-                rows = session.execute(select(*columns)).all()
+                rows = session.execute(statement).all()
         except LedgerUnavailable:
             return None
         stays = [Stays(from_ledger(row[0]), *row[1:]) for row in rows]
@@ -97,11 +99,11 @@ class InboxRegister:
             }
             for file in {file.original_path: file for file in files}.values()
         ]
-        statement = insert(_FILES)
+        add = insert(_FILES)
         kept = {"path_id", "original_path", "first_seen_at"}
-        replaced = {column.name: statement.excluded[column.name] for column in _FILES.c if column.name not in kept}
-        statement = statement.on_conflict_do_update(index_elements=["path_id"], set_=replaced)
-        statement = statement.returning(_FILES.c.path_id)  # without it SQLAlchemy would send each row by itself
+        replaced = {column.name: add.excluded[column.name] for column in _FILES.c if column.name not in kept}
+        upsert = add.on_conflict_do_update(index_elements=["path_id"], set_=replaced)
+        statement = upsert.returning(_FILES.c.path_id)  # without it SQLAlchemy would send each row by itself
         try:
             for at in range(0, len(rows), _MOST_AT_ONCE):
                 with self._database.session() as session:

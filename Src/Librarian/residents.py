@@ -34,13 +34,13 @@ class Residents:
     def count(self, state: InboxState) -> int:
         return self._counts[state]
 
-    def load(self) -> bool:
-        """Takes over what the ledger says: after a start, and when a person has asked for a retry.
+    def load(self, *, failures_only: bool = False) -> bool:
+        """Takes over what the ledger says: all after a start, failures when a person may have asked for a retry.
 
         Whether the ledger was there to ask.
         """
         self.save()
-        rows = self._register.load()
+        rows = self._register.load(failures_only=failures_only)
         if rows is None:
             return False
         loaded = {stays.original_path: stays for stays in rows}

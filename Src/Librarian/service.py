@@ -191,7 +191,7 @@ class InboxService:
         if now - self._loaded_at >= _RELOAD_INTERVAL:
             self._loaded_at = now
             if not self._loaded or self._residents.count("failing") or self._residents.count("dead_letter"):
-                self._loaded = self._residents.load() or self._loaded
+                self._loaded = self._residents.load(failures_only=self._loaded) or self._loaded
             self._residents.drop_missing()
 
     def _in_trouble(self, trouble: Exception) -> None:
