@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from Src.Factory import report
 from Src.Librarian.file_watcher import walk_files
 from Src.Shared.database import Database
-from Src.Shared.ledger_text import to_ledger
+from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import InboxFile, IngestEvent, MediaAsset
 from Src.Shared.settings import Settings
 
@@ -50,14 +50,15 @@ def show_fates(settings: Settings, name: str, *, as_json: bool) -> int:
 
 
 def _events(database: Database, name: str) -> list[dict[str, Any]]:
-    pattern = _like(name)
+    patterns = [_like(spelling) for spelling in _spellings(name)]
     event, asset = IngestEvent, MediaAsset
     columns = (
         event.happened_at, event.fate, event.source, event.original_name, event.original_path, event.file_hash,
         event.file_size, event.final_path, asset.final_path.label("kept_at"), event.message, event.attempts,
         event.next_try_at,
     )  # fmt: skip
-    matches = or_(event.original_name.ilike(pattern, escape="!"), event.original_path.ilike(pattern, escape="!"))
+    columns_of_names = (event.original_name, event.original_path)
+    matches = or_(*(column.ilike(pattern, escape="!") for column in columns_of_names for pattern in patterns))
     statement = (
         select(*columns)
         .outerjoin(asset, asset.file_hash == event.file_hash)
@@ -68,7 +69,9 @@ def _events(database: Database, name: str) -> list[dict[str, Any]]:
     with database.session() as session:
         found = [dict(row._mapping) for row in session.execute(statement)]
         states = session.execute(
-            select(InboxFile.original_path, InboxFile.state).where(InboxFile.original_path.ilike(pattern, escape="!"))
+            select(InboxFile.original_path, InboxFile.state).where(
+                or_(*(InboxFile.original_path.ilike(pattern, escape="!") for pattern in patterns))
+            )
         )
         inbox = dict(states.tuples().all())
     for row in found:
@@ -80,12 +83,24 @@ def _in_inbox(settings: Settings, name: str) -> list[str]:
     """Files of that name that are in the inbox right now."""
     import fnmatch
 
-    pattern = (name if _has_wildcard(name) else f"*{name}*").lower().replace("[", "[[]")
+    patterns = [
+        (spelling if _has_wildcard(spelling) else f"*{spelling}*").lower().replace("[", "[[]")
+        for spelling in _spellings(name)
+    ]
     inbox = str(settings.inbox)
     if not settings.inbox.is_dir():
         return []
     paths = (path[len(inbox) + 1 :] for path, _ in walk_files(inbox))
-    return [to_ledger(path) for path in paths if fnmatch.fnmatch(path.rpartition("/")[2].lower(), pattern)]
+    return [
+        to_ledger(path)
+        for path in paths
+        if any(fnmatch.fnmatchcase(path.rpartition("/")[2].lower(), pattern) for pattern in patterns)
+    ]
+
+
+def _spellings(name: str) -> set[str]:
+    """The name as it may be on disk: as it was typed or, where it was copied from what we show, without escapes."""
+    return {name, from_ledger(name)}
 
 
 def _has_wildcard(name: str) -> bool:

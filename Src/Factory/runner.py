@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 from Src.Factory import report
@@ -16,6 +16,7 @@ SERVICES = {
     "librarian": ("-m", "Src.Librarian.librarian"),
     "cleanup": ("-m", "Src.Shared.cleanup_script", "--every", "24"),
 }
+_PYTHON = "FACTORY_PYTHON"  # variable that tells supervisor, in its shell's words, which Python it starts
 
 
 def run_services(settings: Settings) -> NoReturn:
@@ -33,28 +34,35 @@ def run_services(settings: Settings) -> NoReturn:
     # Several processes write here; into a file only appending keeps them from writing over each other.
     fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
     environment = dict(os.environ, PYTHONPATH=str(PROJECT_ROOT), FACTORY_RUNNER=str(os.getpid()))
+    environment[_PYTHON] = shlex.quote(sys.executable)
+    # The services run in another folder than ours: a relative path would mean something else there.
+    folders = (settings.data, settings.inbox, settings.storage, settings.db_data)
+    environment.update(
+        zip(("FACTORY_DATA", "INBOX_PATH", "STORAGE_PATH", "FACTORY_DB_DATA"), map(str, folders), strict=True)
+    )
     environment["PYTHONWARNINGS"] = "ignore"  # supervisor's own, about a package it can do without
     command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(config)]
     os.execve(sys.executable, command, environment)
 
 
 def _config(settings: Settings) -> str:
+    """Without any path in it: where one holds ` ;` or ` #`, supervisor would take the rest for a comment."""
     user = "user=root\n" if os.geteuid() == 0 else ""  # said explicitly, or supervisor warns about it
     parts = [
         "[supervisord]\n"
         "nodaemon=true\n"
         f"{user}"
-        "loglevel=warn\n"
+        f"loglevel={'error' if settings.log_format == 'json' else 'warn'}\n"  # its words are no JSON
         "logfile=/dev/null\n"
         "logfile_maxbytes=0\n"
-        f"pidfile={_quoted(settings.run / 'supervisord.pid')}\n"
-        f"childlogdir={_quoted(settings.run)}\n"
+        "pidfile=%(here)s/supervisord.pid\n"
+        "childlogdir=%(here)s\n"
     ]
     for name, arguments in SERVICES.items():
         parts.append(
             f"[program:{name}]\n"
-            f"command={_quoted(sys.executable)} {' '.join(arguments)}\n"
-            f"directory={_quoted(PROJECT_ROOT)}\n"
+            f"command=%(ENV_{_PYTHON})s {' '.join(arguments)}\n"
+            "directory=%(ENV_PYTHONPATH)s\n"
             "redirect_stderr=true\n"
             "stdout_logfile=/dev/stdout\n"
             "stdout_logfile_maxbytes=0\n"
@@ -66,9 +74,3 @@ def _config(settings: Settings) -> str:
             "killasgroup=true\n"
         )
     return "\n".join(parts)
-
-
-def _quoted(path: Path | str) -> str:
-    """A path in supervisor's configuration: `%` is its own, spaces end a word, `;` after one starts a comment."""
-    text = str(path).replace("%", "%%")
-    return f'"{text}"' if any(char in text for char in " ;'") else text

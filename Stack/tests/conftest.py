@@ -52,6 +52,8 @@ def migrated_cluster() -> Iterator[Path]:
         template = Factory(Path(name) / "factory")
         assert template.run("find", "nothing").code == 1
         assert not template.processes()
+        with open(template.cluster / "postgresql.conf", "a") as configuration:
+            configuration.write("fsync = off\n")  # no test here cuts the power
         yield template.cluster
 
 
@@ -62,6 +64,9 @@ def external_socket() -> Iterator[Path]:
         os.chmod(name, 0o711)
         server = EmbeddedPostgres(Path(name) / "db")
         server.ensure_running()
+        settings = Path(name) / "db" / "18"
+        ask(str(settings), "postgres", "ALTER SYSTEM SET fsync = off")
+        ask(str(settings), "postgres", "SELECT pg_reload_conf()")
         yield Path(name) / "db" / "18" / ".s.PGSQL.5432"
         server.release()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg2
+import pytest
 
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 
@@ -92,12 +94,25 @@ class Factory:
     def command(self, *arguments: str | Path) -> list[str]:
         return [str(FACTORY), *map(str, arguments)]
 
+    def run_unprivileged(self, *arguments: str | Path) -> Result:
+        """As a user for whom permissions count: root's power to read everything is taken away."""
+        if os.geteuid() != 0:
+            return self.run(*arguments)
+        if shutil.which("setpriv") is None:
+            pytest.skip("no setpriv, and root reads everything")
+        return self.run(*arguments, wrapper=("setpriv", "--bounding-set=-dac_override,-dac_read_search"))
+
     def run(
-        self, *arguments: str | Path, env: Mapping[str, str] | None = None, limit: float = LIMIT, text: str = ""
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        limit: float = LIMIT,
+        text: str = "",
+        wrapper: Sequence[str] = (),
     ) -> Result:
         """Runs `./factory` to its end."""
         done = subprocess.run(
-            self.command(*arguments),
+            [*wrapper, *self.command(*arguments)],
             env=self.env(env),
             cwd="/",
             input=text,

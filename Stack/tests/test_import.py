@@ -240,15 +240,15 @@ def test_what_may_not_be_read_is_told(factory: Factory, folder: Path, external_l
     os.chmod(source / "secret.jpg", 0)
     os.chmod(closed, 0)
     try:
-        result = run_without_privileges(factory, "import", str(closed))
-        assert result.returncode == 2
-        assert result.stderr.endswith(f"factory: import: {closed}: cannot be read; check its permissions\n")
+        result = factory.run_unprivileged("import", closed)
+        assert result.code == 2
+        assert result.err.endswith(f"factory: import: {closed}: cannot be read; check its permissions\n")
 
-        result = run_without_privileges(factory, "import", str(source), "--json")
-        assert result.returncode == 1
-        report = json.loads(result.stdout)
+        result = factory.run_unprivileged("import", source, "--json")
+        assert result.code == 1
+        report = result.json()
         assert (report["new"], report["failed"]) == (1, 1)
-        assert "secret.jpg: cannot be read: Permission denied" in result.stderr
+        assert "secret.jpg: cannot be read: Permission denied" in result.err
     finally:
         os.chmod(closed, 0o700)
 
@@ -402,16 +402,6 @@ def growing(path: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-def run_without_privileges(factory: Factory, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As a user for whom permissions count; root's power to read everything is taken away."""
-    command = factory.command(*arguments)
-    if os.geteuid() == 0:
-        if shutil.which("setpriv") is None:
-            pytest.skip("no setpriv, and root reads everything")
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    return subprocess.run(command, env=factory.env(), capture_output=True, text=True, check=False, timeout=60)
 
 
 class Terminal:

@@ -15,6 +15,7 @@ import pytest
 
 from Stack.tests.photos import sha256, unique_jpeg
 from Stack.tests.real_factory import (
+    ROOT,
     SAMPLES,
     Factory,
     Running,
@@ -133,6 +134,26 @@ def test_what_came_while_nothing_ran_is_filed_at_the_start(factory: Factory) -> 
     with up(factory):
         wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(20,)], 10)
     assert list(factory.inbox.iterdir()) == []
+
+
+def test_up_takes_a_relative_folder_of_any_name_from_where_it_is_called(factory: Factory) -> None:
+    parent = factory.data.parent
+    hostile = parent / "My 'No' #1 ;100% %(x)s Photos"
+    factory.data.rename(hostile)
+    factory.data = hostile
+    command = ["env", "--chdir", str(parent), f"FACTORY_DATA={hostile.name}", *factory.command("up")]
+    running = Running(factory, command, factory.env())
+    try:
+        running.wait_for("watching ")
+        assert str(factory.inbox) in running.output
+        (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
+        wait_until(lambda: factory.filed() == 1, 10, "it is filed")
+        running.process.send_signal(signal.SIGINT)
+        running.wait(10)
+        assert factory.processes() == []
+    finally:
+        running.end()
+    assert not (ROOT / hostile.name).exists()
 
 
 # -- stopping ----------------------------------------------------------------------------------------------
