@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_AT_ONCE = 512
 _POLL_INTERVAL = 5.0  # seconds between scans where no events come
+_AFTER_OVERFLOW = 1.0  # seconds until a second scan: watchdog makes all its watches anew, and is deaf meanwhile
 _SCAN_SHARE = 20  # a scan takes at most 1/20 of the time when polling
 _RESCAN = ""
 
@@ -90,6 +91,7 @@ class InboxWatcher:
         self._observer: BaseObserver | None = None
         self._watched: tuple[int, int] | None = None
         self._next_scan = 0.0
+        self._after_overflow = False
         self._overflow = _OverflowHandler(self._changes)
         self._unreadable: set[str] = set()  # as the last scan found it
         self._told_unreadable: set[str] = set()
@@ -194,6 +196,8 @@ class InboxWatcher:
             del self._held[path]
         took = self._clock.now().steady - began.steady
         interval = self._scan_interval if self._with_events else max(self._scan_interval, took * _SCAN_SHARE)
+        if self._after_overflow:
+            self._after_overflow, interval = False, _AFTER_OVERFLOW
         self._next_scan = began.steady + took + interval
 
     def _hold(self, path: str, state: FileState, seconds: float | None) -> None:
@@ -290,7 +294,7 @@ class InboxWatcher:
         while True:
             path, renamed = change
             if path == _RESCAN:
-                self._next_scan = now.steady
+                self._next_scan, self._after_overflow = now.steady, True
             else:
                 self._look_at(path, now, renamed=renamed)
             taken += 1

@@ -304,13 +304,16 @@ def test_events_that_the_kernel_drops_lose_no_file_whatever_is_logged(
 
         wait_for(burst, what="an overflow")
 
+        found: list[IncomingFile] = []
+
         def all_seen() -> bool:
-            watched.watcher.ready(0.0)
-            return watched.watcher.waiting == count
+            found.extend(watched.watcher.ready(0.0))
+            watched.clock.pass_time(0.01)
+            return len(found) + watched.watcher.waiting == count
 
         wait_for(all_seen, what="a look at everything after the overflow")
         watched.outside("late.jpg").rename(watched.inbox / "7/late.jpg")
-        assert watched.names() == ["7/late.jpg"], "new folders are watched again"
+        assert "7/late.jpg" in watched.names(), "new folders are watched again"
     finally:
         watched.watcher.stop()
         logging.getLogger("watchdog").setLevel(logging.NOTSET)
