@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def session_postgres_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="pf-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
         yield Path(folder)
 
 
@@ -30,7 +30,7 @@ def session_postgres_folder() -> Iterator[Path]:
 def postgres_folder() -> Iterator[Path]:
     """For a PostgreSQL of the test's own. Not in `tmp_path`: each start of pytest closes that for other users,
     and where we are root PostgreSQL is another user."""
-    with tempfile.TemporaryDirectory(prefix="pf-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
         yield Path(folder)
 
 

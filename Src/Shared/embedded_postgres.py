@@ -144,6 +144,7 @@ class EmbeddedPostgres:
     # Starting
 
     def _start(self, end: float) -> str:
+        self._socket = None  # in recovery it takes connections only to refuse them
         programs = self.bin
         account = account_for(self._data, self._cluster)
         self._data.mkdir(parents=True, exist_ok=True)
