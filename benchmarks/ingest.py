@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -93,8 +94,17 @@ def read_all(paths: list[str]) -> None:
             image.getexif().get_ifd(0x8769)
 
 
-def ingest(folder: Path, photos: Path, count: int, storage: Path | None) -> float:
-    """Seconds of one `./factory ingest` of `count` photos; afterwards the photos are back."""
+def ingest(
+    folder: Path,
+    photos: Path,
+    count: int,
+    storage: Path | None,
+    before: Callable[[dict[str, str]], None] | None = None,
+) -> float:
+    """Seconds of one `./factory ingest` of `count` photos; afterwards the photos are back.
+
+    `before` is called with the factory's environment once its ledger is there.
+    """
     data = folder / "factory"
     inbox, vault = data / "Photos_Inbox", (storage or data) / "Storage"
     inbox.mkdir(parents=True)
@@ -104,6 +114,8 @@ def ingest(folder: Path, photos: Path, count: int, storage: Path | None) -> floa
         os.environ, FACTORY_DATA=str(data), STORAGE_PATH=str(vault), STABILITY_DELAY="0.1", MIN_FILE_AGE="0.1"
     )
     subprocess.run([ROOT / "factory", "status"], env=environment, check=True, capture_output=True)  # makes the ledger
+    if before is not None:
+        before(environment)
     os.sync()
     began = time.perf_counter()
     done = subprocess.run(

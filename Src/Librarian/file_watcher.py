@@ -13,7 +13,7 @@ import queue
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -422,18 +422,35 @@ def _identity(path: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def walk_files(top: str, skip: tuple[int, int] | None = None) -> Iterator[tuple[str, FileState]]:
+def walk_files(
+    top: str,
+    *,
+    skip: tuple[int, int] | None = None,
+    skip_marked: str | None = None,
+    unreadable: Callable[[str, OSError], None] | None = None,
+) -> Iterator[tuple[str, FileState]]:
     """All regular files below a folder that are not ignored by name, folder by folder, without following links.
 
-    `skip`: device and inode of a folder that is passed over.
+    Passed over are the folder of device and inode `skip`, and those that hold a file named `skip_marked`.
+    `unreadable` is told what could not be looked at.
     """
+
+    def tell(path: str, error: OSError) -> None:
+        logger.warning("%s cannot be read: %s", path, error.strerror)
+        if unreadable is not None:
+            unreadable(path, error)
+
     folders = [top]
     while folders:
+        folder = folders.pop()
         try:
-            with os.scandir(folders.pop()) as found:
+            with os.scandir(folder) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            logger.warning("folder %s cannot be read: %s", error.filename, error.strerror)
+            tell(folder, error)
+            continue
+        if skip_marked is not None and any(entry.name == skip_marked for entry in entries):
+            logger.warning("%s is passed over: it is a vault", folder)
             continue
         for entry in entries:
             if is_ignored(entry.name):
@@ -449,6 +466,6 @@ def walk_files(top: str, skip: tuple[int, int] | None = None) -> Iterator[tuple[
             except FileNotFoundError:
                 continue
             except OSError as error:
-                logger.warning("%s cannot be read: %s", entry.path, error.strerror)
+                tell(entry.path, error)
                 continue
             yield entry.path, state

@@ -23,7 +23,7 @@ from Src.Librarian.inspection import Finding
 from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.librarian import Librarian, Outcome
 from Src.Librarian.tally import Tally
-from Src.Librarian.vault import VaultTrouble
+from Src.Librarian.vault import MARKER, VaultTrouble
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import IngestEvent, MediaAsset
@@ -65,12 +65,13 @@ class Importer:
         """
         self._settings = settings
         self._database = database
-        self._sources = _checked(sources, settings)
+        self._sources = _checked(sources, settings, move=move)
         self._move = move
         self._progress = progress
         self._librarian = Librarian(settings, database, clear=move, may_link=move)
         self._stopping = threading.Event()
         self._tries: dict[str, int] = {}
+        self._unreadable: set[str] = set()
         self._bytes_done = 0
         self.tally = Tally()
 
@@ -105,6 +106,7 @@ class Importer:
                     break
                 self._take(batch)
             self._work_off(0)
+            self.tally.failed += len(self._unreadable)  # what is in such a folder, nobody knows
         except VaultTrouble:
             if not self._stopping.is_set():  # otherwise a copy under way was given up
                 raise
@@ -167,12 +169,17 @@ class Importer:
         storage = _identity(self._settings.storage)
         for source in self._sources:
             if source.is_dir():
-                for path, state in walk_files(str(source), skip=storage):
+                marker = MARKER if self._move else None
+                walk = walk_files(str(source), skip=storage, skip_marked=marker, unreadable=self._not_looked_at)
+                for path, state in walk:
                     yield IncomingFile(path, path, state, "import")
                 continue
             only = regular_file_state(str(source))
             if only is not None:
                 yield IncomingFile(str(source), str(source), only, "import")
+
+    def _not_looked_at(self, path: str, _error: OSError) -> None:
+        self._unreadable.add(path)
 
     def _passed_over(self, batch: list[IncomingFile]) -> tuple[list[Outcome], list[IncomingFile]]:
         """What of a batch is known from an earlier import to be done, and what is to be read."""
@@ -220,7 +227,7 @@ class _Earlier:
     kept_path: str | None
 
 
-def _checked(sources: Sequence[Path], settings: Settings) -> list[Path]:
+def _checked(sources: Sequence[Path], settings: Settings, *, move: bool) -> list[Path]:
     checked: list[Path] = []
     for source in sources:
         try:
@@ -238,6 +245,8 @@ def _checked(sources: Sequence[Path], settings: Settings) -> list[Path]:
         storage = {_identity(settings.storage), _identity(settings.originals)} - {None}
         if any(_identity(folder) in storage for folder in (resolved, *resolved.parents)):
             raise SourceError(f"{source}: is part of the vault's storage {settings.storage}; give another source")
+        if move and any((folder / MARKER).exists() for folder in (resolved, *resolved.parents)):
+            raise SourceError(f"{source}: is part of a vault, which --move would empty; import it without --move")
         checked.append(resolved)
     # A source inside another is imported with that one, and once.
     return [one for one in dict.fromkeys(checked) if not any(other in one.parents for other in checked)]

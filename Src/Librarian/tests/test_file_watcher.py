@@ -666,7 +666,9 @@ def test_a_walk_yields_all_regular_files_but_what_is_ignored_or_to_be_skipped(tm
     (tmp_path / "link").symlink_to(tmp_path)
     os.mkfifo(tmp_path / "fifo")
     storage = os.stat(tmp_path / "storage")
-    found = {os.path.relpath(path, tmp_path) for path, _ in walk_files(str(tmp_path), (storage.st_dev, storage.st_ino))}
+    found = {
+        os.path.relpath(path, tmp_path) for path, _ in walk_files(str(tmp_path), skip=(storage.st_dev, storage.st_ino))
+    }
     assert found == {"b.jpg", "a/c.jpg"}
 
 
@@ -678,7 +680,7 @@ def test_a_walk_skips_a_storage_that_is_a_mount_of_its_own(
     (storage / "original.jpg").write_bytes(b"x")
     identity = os.stat(storage)
     (storage.parent / "beside.jpg").write_bytes(b"x")
-    found = [path for path, _ in walk_files(str(storage.parent), (identity.st_dev, identity.st_ino))]
+    found = [path for path, _ in walk_files(str(storage.parent), skip=(identity.st_dev, identity.st_ino))]
     assert str(storage.parent / "beside.jpg") in found
     assert not any("original.jpg" in path for path in found)
 

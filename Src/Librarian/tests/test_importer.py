@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -31,6 +32,7 @@ from Src.Librarian.tests.promise import (
     sources_in,
     vault_files,
 )
+from Src.Librarian.vault import MARKER
 from Src.Librarian.worker_pool import WorkerPool
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
@@ -469,3 +471,30 @@ def test_a_move_killed_between_any_two_stages_is_completed_by_the_next(
     bench.run(move=True)
     assert os.listdir(bench.source) == []
     bench.check(wanted)
+
+
+def test_a_move_never_empties_a_vault_of_whatever_factory(bench: Bench) -> None:
+    other = bench.put("Originals/2008/2008-05-30/a.jpg", photo())
+    (bench.source / "Originals" / MARKER).touch()
+
+    with pytest.raises(SourceError, match="part of a vault"):
+        bench.run(bench.source / "Originals" / "2008", move=True)
+    assert bench.run(move=True).files == 0  # it lies within the source: passed over
+    assert other.read_bytes() == photo()
+
+    assert bench.run().new == 1  # to copy from one is fine
+
+
+def test_a_folder_that_cannot_be_read_counts_as_a_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.put("a.jpg", photo(1))
+    closed = bench.put("closed/b.jpg", photo(2)).parent
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if path == str(closed):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr("Src.Librarian.file_watcher.os.scandir", refusing)  # root may read everything
+    tally = bench.run()
+    assert (tally.new, tally.failed) == (1, 1)
