@@ -22,7 +22,6 @@ from Src.Librarian.inbox_lock import InboxLock
 from Src.Librarian.inbox_register import ask_for_retry
 from Src.Librarian.service import InboxService
 from Src.Librarian.tally import Tally
-from Src.Librarian.vault import VaultTrouble
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import Settings
 
@@ -39,7 +38,7 @@ def run_ingest(settings: Settings, *, as_json: bool) -> int:
             bar(tally, tally.files, tally.files + waiting, tally.bytes, None)
 
         service = InboxService(settings, database, once=True, progress=show)
-        with _stoppable(service.stop) as stopped, _given_up(stopped):
+        with _stoppable(service.stop) as stopped:
             service.run()
         away = _still_away(service.ledger_away)
     return _report(service.tally, as_json=as_json, stopped=bool(stopped), away=away)
@@ -54,7 +53,7 @@ def run_import(settings: Settings, sources: Sequence[Path], *, move: bool, as_js
             bar(tally, tally.files, total_files, done, total_bytes)
 
         importer = Importer(settings, database, sources, move=move, progress=show)
-        with _stoppable(importer.stop) as stopped, _given_up(stopped):
+        with _stoppable(importer.stop) as stopped:
             load = importer.workload()
             total_files, total_bytes = load.files, load.bytes
             importer.run()
@@ -120,17 +119,6 @@ def _stoppable(stop: Callable[[], None]) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _given_up(stopped: list[int]) -> Iterator[None]:
-    """A stop gives up the copies under way, which the vault reports as trouble; it is none then."""
-    try:
-        yield
-    except VaultTrouble as trouble:
-        if not stopped:
-            raise
-        logger.info("%s", trouble)
 
 
 Show = Callable[[Tally, int, int, int, int | None], None]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import time
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Literal
+
+import pytest
 
 from Src.Librarian.tests.promise import Source, assert_promise_kept
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.settings import load_settings
-from Stack.tests.photos import unique_jpegs
-from Stack.tests.real_factory import Factory, Running
+from Stack.tests.photos import unique_jpeg, unique_jpegs
+from Stack.tests.real_factory import SAMPLES, Factory, Running
 
 LEAST, MORE = 150, 80  # files in the inbox before each kill: so that there is a middle to be killed in
 
@@ -45,6 +48,10 @@ NAMES = [
     b"photo.sync-conflict-20240101-120000-ABCDEFG.jpg",
 ]
 FOLDERS = [b"", b"phone", b"phone/DCIM/100APPLE", b"a/b/c/d/e", b"new\nline/\xe9", b"  ", "ünï".encode()]
+
+
+Moment = Literal["any time", "between files", "while copying"]
+MOMENTS: list[Moment] = ["any time", "between files", "while copying", "between files"]
 
 
 class Feeder:
@@ -92,9 +99,36 @@ def test_twenty_kills_of_everything_at_any_moment(factory: Factory) -> None:
 def test_kills_while_copying_between_filesystems(factory: Factory, other_filesystem: Path) -> None:
     factory.environment["STORAGE_PATH"] = str(other_filesystem / "Storage")
 
-    killed_in_the_middle = kill_again_and_again(factory, 6)
+    killed_in_the_middle = kill_again_and_again(factory, 8)
 
     assert killed_in_the_middle >= 2, "most kills came before or after the work"
+
+
+@pytest.mark.parametrize("way", ["linked", "copied"])
+@pytest.mark.parametrize("batch_size", ["1", "16"])
+def test_what_a_killed_run_had_placed_is_not_kept_twice(factory: Factory, way: str, batch_size: str) -> None:
+    """Placed, and killed before its row was written: and then another file with the same content comes first."""
+    factory.environment.update(WORKERS="1", BATCH_SIZE=batch_size)
+    factory.inbox.mkdir(parents=True)
+    (factory.inbox / "other.jpg").write_bytes(unique_jpeg(1))
+    assert factory.run("ingest", "--json").json()["new"] == 1
+    [other] = factory.vault_files()
+    content = (SAMPLES / "Canon_40D.jpg").read_bytes()
+    (factory.inbox / "a comes first.jpg").write_bytes(content)
+    (factory.inbox / "z placed.jpg").write_bytes(content)
+    if way == "linked":
+        os.link(factory.inbox / "z placed.jpg", other.parent / "z placed.jpg")  # the state that a kill leaves
+    else:
+        shutil.copy2(factory.inbox / "z placed.jpg", other.parent / "z placed.jpg")
+    os.chmod(other.parent / "z placed.jpg", 0o444)
+
+    report = factory.run("ingest", "--json").json()
+
+    assert (report["new"], report["duplicates"]) == (1, 1)
+    kept = [path for path in factory.vault_files() if path != other]
+    assert len(kept) == 1, f"the same bytes are in the vault twice: {sorted(path.name for path in kept)}"
+    [(final_path,)] = factory.sql_at_rest("SELECT final_path FROM media_assets WHERE original_name <> 'other.jpg'")
+    assert kept == [factory.storage / final_path]
 
 
 def kill_again_and_again(factory: Factory, kills: int) -> int:
@@ -113,7 +147,7 @@ def kill_again_and_again(factory: Factory, kills: int) -> int:
             feeder.feed(MORE)
         before = factory.filed()
         with factory.start("ingest") as running:
-            strike(factory, running, chance, before, by_clock=turn % 4 == 0)
+            strike(factory, running, chance, before, MOMENTS[turn % len(MOMENTS)])
             ended = running.process.poll() is not None
             factory.kill_all()
             running.wait()
@@ -141,19 +175,22 @@ def kill_again_and_again(factory: Factory, kills: int) -> int:
     return in_the_middle
 
 
-def strike(factory: Factory, running: Running, chance: random.Random, before: int, *, by_clock: bool) -> None:
-    """Returns at the moment of the kill: some time after the start, or after some files came into the vault."""
-    moment: Callable[[], bool]
-    if by_clock:
-        end = time.monotonic() + chance.uniform(0.0, 2.5)
-        moment = lambda: time.monotonic() >= end  # noqa: E731
-    else:
-        filed = before + chance.randint(1, 60)
-        moment = lambda: factory.filed() >= filed  # noqa: E731
+def strike(factory: Factory, running: Running, chance: random.Random, before: int, moment: Moment) -> None:
+    """Returns at the moment of the kill."""
+    end = time.monotonic() + chance.uniform(0.0, 2.5)
+    filed = before + chance.randint(1, 60)
     limit = time.monotonic() + 60
-    while not moment() and running.process.poll() is None:
+    while running.process.poll() is None:
         assert time.monotonic() < limit, "the moment does not come"
-    if not by_clock:
-        end = time.monotonic() + chance.uniform(0.0, 0.02)  # anywhere in a batch, not always right after a placement
-        while time.monotonic() < end:
-            pass
+        if moment == "any time" and time.monotonic() >= end:
+            return
+        if moment == "between files" and factory.filed() >= filed:
+            break
+        if moment == "while copying" and any((factory.storage / ".factory" / "copying").glob("*")):
+            if chance.random() < 0.2:
+                return
+        elif moment == "while copying" and factory.filed() >= filed + 60:  # same filesystem: nothing is copied
+            return
+    end = time.monotonic() + chance.uniform(0.0, 0.02)  # anywhere in a batch, not always right after a placement
+    while time.monotonic() < end:
+        pass
