@@ -221,7 +221,9 @@ def exiftool(folder: Path, files: int = 128) -> Figures:
 def _factory(folder: Path, **settings: str) -> Iterator[tuple[Path, dict[str, str]]]:
     inbox = folder / "factory" / "Photos_Inbox"
     inbox.mkdir(parents=True)
-    environment = dict(os.environ, FACTORY_DATA=str(inbox.parent), STABILITY_DELAY="0.1", MIN_FILE_AGE="0.1")
+    environment = dict(
+        os.environ, FACTORY_DATA=str(inbox.parent), STABILITY_DELAY="0.1", MIN_FILE_AGE="0.1", LOG_LEVEL="WARNING"
+    )
     yield inbox, environment | settings
 
 
