@@ -31,6 +31,7 @@ class WorkerPool:
         self._chunk = chunk
         self._queue: deque[IncomingFile] = deque()
         self._suspects: deque[IncomingFile] = deque()
+        self._alone: IncomingFile | None = None  # a suspect under way, and nothing beside it
         self._deaths: dict[str, int] = {}
         self._running: dict[Future[list[Finding]], list[IncomingFile]] = {}
         self._executor: ProcessPoolExecutor | None = None
@@ -75,8 +76,8 @@ class WorkerPool:
             return future.result()
         if not isinstance(error, BrokenProcessPool):
             logger.error("reading failed: %s", error, exc_info=error)
-        if len(files) == 1 and not self._running:  # it was alone: it is the one
-            path = files[0].path
+        if self._alone is not None:  # nothing was beside it: it is the one
+            path = self._alone.path
             self._deaths[path] = self._deaths.get(path, 0) + 1
             if self._deaths[path] >= _MOST_DEATHS:
                 return [Unreadable(files[0], "reading it ends the reading process; is it damaged?")]
@@ -91,9 +92,14 @@ class WorkerPool:
         self._running.clear()
 
     def _feed(self) -> None:
-        if self._suspects:  # one at a time, alone
+        if not self._running:
+            self._alone = None
+        if self._alone is not None:
+            return
+        if self._suspects:
             if not self._running:
-                self._submit([self._suspects.popleft()])
+                self._alone = self._suspects.popleft()
+                self._submit([self._alone])
             return
         while self._queue and len(self._running) < 2 * self._workers:
             size = min(self._chunk, max(1, len(self._queue) // self._workers))
@@ -110,7 +116,7 @@ class WorkerPool:
         try:
             self._running[self._executor.submit(inspect, files)] = files
         except BrokenProcessPool:  # it died while idle
-            self._queue.extendleft(reversed(files))
+            (self._queue if self._alone is None else self._suspects).extendleft(reversed(files))
             self._kill()
 
     def _start_over(self) -> list[Finding]:

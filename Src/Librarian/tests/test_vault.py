@@ -40,7 +40,7 @@ DAY = "Originals/2023/2023-12-25"
 CHARACTERS = st.characters(exclude_characters="/\0", exclude_categories=["Cs"]) | st.integers(0xDC80, 0xDCFF).map(chr)
 NAMES = (
     st.text(CHARACTERS, min_size=1, max_size=255)
-    .filter(lambda name: len(os.fsencode(name)) <= 255)
+    .filter(lambda name: len(os.fsencode(name)) <= 255 and name not in (".", ".."))
     .map(lambda name: os.fsdecode(os.fsencode(name)))
 )
 LONG_NAMES = st.builds(
