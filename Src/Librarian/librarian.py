@@ -23,6 +23,7 @@ from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedia, Unreadable
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry
+from Src.Librarian.leftovers import drop_leftovers
 from Src.Librarian.placing import NotPlaced, Placed, Placer, ReadTrouble, Wanted
 from Src.Librarian.recorder import Recorder, is_one_entry
 from Src.Librarian.vault import Vault, VaultTrouble
@@ -151,6 +152,7 @@ class Librarian:
             refused = {path: rejected[id_] for path, one in recorded.items() if (id_ := one.event["id"]) in rejected}
             now = _where_now(placed, recorded)
             self._placer.take_back(now[path] for path in refused if path in now)
+            drop_leftovers(_duplicates(decisions, recorded, refused), self.vault, self.recorder)
 
         problems = {
             one.found.file.path: answer
@@ -217,6 +219,19 @@ class Librarian:
             logger.warning("%s is filed, but cannot be removed: %s", file.original_path, error.strerror)
             return False
         return True
+
+
+def _duplicates(
+    decisions: Sequence[Decision], recorded: Mapping[str, LedgerEntry], refused: Mapping[str, str]
+) -> list[tuple[Inspected, str]]:
+    """The duplicates of a batch, each with the path of the living original."""
+    return [
+        (one.found, from_ledger(recorded[path].event["final_path"]))
+        for one in decisions
+        if isinstance(one, Duplicate | Twin)
+        and (path := one.found.file.path) in recorded
+        and not (isinstance(one, Twin) and one.first.file.path in refused)
+    ]
 
 
 def _where_now(placed: Mapping[str, Placed], recorded: Mapping[str, LedgerEntry]) -> dict[str, Placed]:

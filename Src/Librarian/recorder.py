@@ -146,6 +146,20 @@ class Recorder:
             if entry.asset is not None
         }
 
+    def unrecorded(self, paths: Sequence[str]) -> list[str]:
+        """Which of these paths (as on disk) belong to no original. None of them while that cannot be told for sure."""
+        try:
+            if self._journal.segments() or not self.connect():
+                return []
+            of_ledger = {to_ledger(path): path for path in paths}
+            with self._database.session() as session:
+                rows = session.execute(select(_ASSETS.c.final_path).where(_ASSETS.c.final_path.in_(of_ledger)))
+                recorded = set(rows.scalars())
+        except LedgerUnavailable as error:
+            self._lost(error)
+            return []
+        return [path for text, path in of_ledger.items() if text not in recorded]
+
     def record(self, entries: list[LedgerEntry]) -> list[Rejected]:
         """Makes entries durable in the ledger or, while it is away, in the journal.
 

@@ -1,0 +1,59 @@
+"""What a run that was killed had placed and not recorded, when another file of the same content comes first.
+
+Mostly such a file is found in place when its incoming copy is read again, and gets its row. But where a file of the
+same content is read before that, it gets the row, and the incoming copy is a duplicate: then nobody would ever ask
+for what stands in the vault already.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from Src.Librarian.inspection import Inspected
+from Src.Librarian.recorder import Recorder, is_one_entry
+from Src.Librarian.vault import Vault, vault_trouble
+
+logger = logging.getLogger(__name__)
+
+
+def drop_leftovers(duplicates: Sequence[tuple[Inspected, str]], vault: Vault, recorder: Recorder) -> None:
+    """Removes from the vault what duplicates had left there unrecorded; each comes with its living kept path.
+
+    Under the vault's lock. Raises VaultTrouble.
+    """
+    kept_of = {}
+    for found, kept_path in duplicates:
+        leftover = _standing(found, vault)
+        if leftover is not None and leftover != kept_path:
+            kept_of[leftover] = kept_path
+    if not kept_of:
+        return
+    for path in recorder.unrecorded(list(kept_of)):
+        leftover_file, kept = vault.storage / path, vault.storage / kept_of[path]
+        with vault_trouble(f"remove {leftover_file}, which a killed run has left"):
+            if is_one_entry(leftover_file, kept):
+                continue
+            inode = os.lstat(leftover_file).st_ino
+            leftover_file.unlink()
+        folder = vault.folder(os.path.dirname(path))
+        folder.remove(leftover_file.name, inode)
+        logger.info("%s was left by a run that was killed; its content is kept at %s", path, kept_of[path])
+
+
+def _standing(found: Inspected, vault: Vault) -> str | None:
+    """Where this very file would have been placed, if its content stands there."""
+    relative = vault.day_folder(found.metadata.captured_at.date())
+    if not Path(vault.storage, relative).is_dir():
+        return None
+    folder, state = vault.folder(relative), found.file.state
+    name = folder.name_of(state.inode)
+    if name is not None:
+        with vault_trouble(f"look at {folder.path / name}"):
+            status = os.lstat(folder.path / name)
+        if (status.st_ino, status.st_dev) == (state.inode, state.device):
+            return f"{relative}/{name}"
+    standing = folder.standing(found.file.name, state.size, found.sha256)
+    return None if standing is None else f"{relative}/{standing[0]}"
