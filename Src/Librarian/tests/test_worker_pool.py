@@ -202,7 +202,7 @@ def test_workers_and_their_exiftool_die_when_their_parent_is_killed(tmp_path: Pa
     parent = subprocess.Popen(
         [sys.executable, str(script), *(file.path for file in slow)],
         cwd=PROJECT_ROOT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")))},
         start_new_session=True,
     )
     try:
