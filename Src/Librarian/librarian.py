@@ -18,7 +18,7 @@ from typing import Literal
 
 from Src.Librarian import ledger_entry
 from Src.Librarian.collision_handler import Decision, Duplicate, New, Restore, Twin, decide
-from Src.Librarian.fingerprint import StillChanging
+from Src.Librarian.fingerprint import NotARegularFile, StillChanging, open_for_writing_elsewhere, open_regular
 from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedia, Unreadable
 from Src.Librarian.journal import Journal
@@ -47,6 +47,7 @@ class Outcome:
     final_path: str | None = None  # where its content is kept, relative to the storage root
     reason: str | None = None
     cleared: bool = False  # the incoming copy is gone
+    busy: bool = False  # it is not gone, because somebody has it open for writing
     reported: bool = False  # its fate is in the ledger or the journal
 
 
@@ -198,6 +199,8 @@ class Librarian:
             return Outcome(file, "changing")  # the first of its content was not placed: this one gets its own turn
         # As the ledger has it: what seemed new may be a duplicate after all, and stand under another name.
         kept = from_ledger(entry.event["final_path"])
+        if self._clear_incoming and _is_open_for_writing(file.path):
+            return Outcome(file, result, kept, busy=True, reported=True)
         return Outcome(file, result, kept, cleared=self._clear(file, kept), reported=True)
 
     def _clear(self, file: IncomingFile, kept_path: str) -> bool:
@@ -219,6 +222,17 @@ class Librarian:
             logger.warning("%s is filed, but cannot be removed: %s", file.original_path, error.strerror)
             return False
         return True
+
+
+def _is_open_for_writing(path: str) -> bool:
+    try:
+        fd = open_regular(path)
+    except (OSError, NotARegularFile):
+        return False
+    try:
+        return open_for_writing_elsewhere(fd)
+    finally:
+        os.close(fd)
 
 
 def _duplicates(

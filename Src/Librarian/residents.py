@@ -95,7 +95,7 @@ class Residents:
 
     def _not_cleared(self, outcome: Outcome) -> list[LedgerEntry]:
         at = outcome.file.state
-        if self._watcher.stands(outcome.file.original_path, at.size, at.mtime_ns, at.inode):
+        if not outcome.busy and self._watcher.stands(outcome.file.original_path, at.size, at.mtime_ns, at.inode):
             return [self._failed(outcome, "it is filed, but its inbox copy cannot be removed")]
         self._watcher.put_back(outcome.file)
         return []

@@ -11,7 +11,7 @@ import sys
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,10 @@ from sqlalchemy import create_engine, text
 
 from Src.Librarian.heartbeat import Conditions, LibrarianHeartbeat
 from Src.Librarian.inbox_register import ask_for_retry
+from Src.Librarian.ledger_entry import LedgerEntry
+from Src.Librarian.librarian import Outcome
+from Src.Librarian.recorder import Recorder, Rejected
+from Src.Librarian.residents import Residents
 from Src.Librarian.service import AnotherLibrarian, InboxService
 from Src.Librarian.tally import Tally
 from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
@@ -723,3 +727,30 @@ def test_the_inbox_and_the_vault_may_be_on_two_filesystems(factory: Factory, oth
     assert factory.ingest().new == 3
     factory.check()
     shutil.rmtree(factory.settings.storage)
+
+
+def test_a_filed_file_is_not_removed_under_somebody_who_has_just_opened_it(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = factory.drop("a.jpg", photo())
+    writers: list[int] = []
+    seen: list[tuple[str, bool, bool]] = []
+    record, settle = Recorder.record, Residents.settle
+
+    def opened_meanwhile(self: Recorder, entries: list[LedgerEntry]) -> list[Rejected]:
+        if not seen:
+            writers.append(os.open(path, os.O_WRONLY))
+        return record(self, entries)
+
+    def looked_at(self: Residents, outcomes: Sequence[Outcome]) -> list[LedgerEntry]:
+        seen.extend((one.result, one.cleared, path.exists()) for one in outcomes)
+        while writers:
+            os.close(writers.pop())
+        return settle(self, outcomes)
+
+    monkeypatch.setattr(Recorder, "record", opened_meanwhile)
+    monkeypatch.setattr(Residents, "settle", looked_at)
+    factory.ingest()
+
+    assert seen == [("new", False, True), ("duplicate", True, False)]
+    factory.check()
