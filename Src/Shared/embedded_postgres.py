@@ -191,7 +191,6 @@ class EmbeddedPostgres:
                 *(option for name, value in _CONFIGURATION.items() for option in ("-c", f"{name}={value}")),
                 *("--no-instructions", "-D", half_made),
             ],
-            env=_environment(),
             cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -249,7 +248,7 @@ class EmbeddedPostgres:
             subprocess.run(
                 ["/bin/sh", "-c", '"$@" &', "postgres", *server],
                 # Postgres takes a pid file with the pid in this variable for stale (see _remove_traces).
-                env={**_environment(), "PG_GRANDPARENT_PID": str(os.getpid())},
+                env={**os.environ, "PG_GRANDPARENT_PID": str(os.getpid())},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -338,12 +337,6 @@ def running_url(data: Path) -> str | None:
         return None if probe(postmaster.socket_folder) else url_on(postmaster.socket_folder)
     except EmbeddedPostgresError:
         return None
-
-
-def _environment() -> dict[str, str]:
-    """Ours without what would steer PostgreSQL elsewhere, and a locale that every system has."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
-    return {**kept, "LC_ALL": "C"}
 
 
 def _sync(folder: Path) -> None:

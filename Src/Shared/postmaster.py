@@ -45,14 +45,14 @@ def is_alive(pid: int, cluster: Path) -> bool:
 
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE or "postgres" not in process.name():
+        if "postgres" not in process.name():
             return False
         with suppress(psutil.AccessDenied):
             return os.path.samefile(process.cwd(), cluster)
         return str(cluster) in process.cmdline()
     except psutil.AccessDenied:
         return False  # of another user: not the owner of this folder
-    except (psutil.NoSuchProcess, OSError):
+    except (psutil.NoSuchProcess, OSError):  # zombies too: they have no folder any more
         return False
 
 

@@ -19,7 +19,7 @@ import pytest
 from Src.Shared import embedded_postgres, postgres_account, postmaster
 from Src.Shared.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, running_url
 from Src.Shared.file_lock import lock_to_hand_on
-from Src.Shared.postmaster import read_postmaster
+from Src.Shared.postmaster import is_alive, read_postmaster
 from Src.Shared.tests.postgres_helpers import (
     UserProcess,
     as_user,
@@ -235,6 +235,19 @@ def test_another_process_with_the_dead_servers_pid_is_not_the_server(server: Emb
             assert other.poll() is None
         finally:
             other.kill()
+
+
+def test_only_a_postgres_on_this_folder_is_the_server(
+    server: EmbeddedPostgres, data: Path, ledger_server: EmbeddedPostgres
+) -> None:
+    server.ensure_running()
+    another = pid_of(ledger_server._data)
+    assert is_alive(pid_of(data), cluster_of(data))
+    assert not is_alive(another, cluster_of(data))
+    with subprocess.Popen(["sleep", "60"], cwd=cluster_of(data)) as somebody_in_it:
+        assert not is_alive(somebody_in_it.pid, cluster_of(data))
+        somebody_in_it.kill()
+    kill_server(data)
 
 
 def test_stopping_leaves_another_process_with_the_dead_servers_pid_alone(server: EmbeddedPostgres, data: Path) -> None:
