@@ -324,6 +324,9 @@ class EmbeddedPostgres:
                 return
             time.sleep(POLL)
         self._socket = None
+        if postmaster.socket_folder is not None and postmaster.socket_folder != self._cluster:
+            with suppress(OSError):
+                postmaster.socket_folder.rmdir()
 
 
 def running_url(data: Path) -> str | None:

@@ -371,8 +371,10 @@ def test_its_socket_is_its_owners_alone(postgres_folder: Path, depth: int) -> No
         assert (address.parent == cluster_of(data)) == (depth == 0)
         assert stat.S_IMODE(address.parent.stat().st_mode) == 0o700
         assert stat.S_IMODE(address.stat().st_mode) == 0o700
+        kill_server(data)
+        assert server.ensure_running() == url  # no new folder for each crash
         server.release()
-        assert server.ensure_running() == url  # no new folder for each start
+        assert address.parent.exists() == (depth == 0)  # and none left behind
     finally:
         stop_for_good(server, data)
 
