@@ -9,6 +9,7 @@ import sys
 from typing import NoReturn
 
 from Src.Factory import report
+from Src.Shared.runner_watch import VARIABLE as RUNNER
 from Src.Shared.settings import PROJECT_ROOT, Settings
 
 # What runs, and how. `up` grows by a line for each service that comes.
@@ -33,7 +34,7 @@ def run_services(settings: Settings) -> NoReturn:
     sys.stdout.flush()
     # Several processes write here; into a file only appending keeps them from writing over each other.
     fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
-    environment = dict(os.environ, PYTHONPATH=str(PROJECT_ROOT), FACTORY_RUNNER=str(os.getpid()))
+    environment = dict(os.environ, PYTHONPATH=str(PROJECT_ROOT), **{RUNNER: str(os.getpid())})
     environment[_PYTHON] = shlex.quote(sys.executable)
     # The services run in another folder than ours: a relative path would mean something else there.
     folders = (settings.data, settings.inbox, settings.storage, settings.db_data)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -27,6 +25,7 @@ from Src.Shared.database import Database
 from Src.Shared.heartbeat_service import HeartbeatService
 from Src.Shared.logs import configure_logging
 from Src.Shared.migrations import LedgerTooNew
+from Src.Shared.runner_watch import end_with_runner
 from Src.Shared.settings import Settings, SettingsError, load_settings
 
 logger = logging.getLogger(__name__)
@@ -175,6 +174,8 @@ class InboxService:
             raise
         self.tally.add(outcomes)
         failures = self._residents.settle(outcomes)
+        # Filed, and yet not done with: the inbox copy cannot be removed.
+        self.tally.failed += len(failures) - sum(outcome.result == "failed" for outcome in outcomes)
         if failures:
             self._librarian.note(failures)
         _log(outcomes)
@@ -262,7 +263,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    _stop_with_runner(service)
+    end_with_runner()
     beats.start()
     try:
         service.run()
@@ -273,16 +274,3 @@ def main() -> int:
         beats.stop()
         database.close()
     return 0
-
-
-def _stop_with_runner(service: InboxService) -> None:
-    """Where `./factory up` runs the service: a runner that was killed leaves nobody to stop us."""
-    runner = int(os.environ.get("FACTORY_RUNNER", "0"))
-
-    def watch() -> None:
-        while os.getppid() == runner:
-            time.sleep(_TICK)
-        service.stop()
-
-    if runner:
-        threading.Thread(target=watch, name="runner-watch", daemon=True).start()

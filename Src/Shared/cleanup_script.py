@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from Src.Shared.database import Database, LedgerTooNew, LedgerUnavailable
 from Src.Shared.logs import configure_logging
+from Src.Shared.runner_watch import end_with_runner
 from Src.Shared.settings import SettingsError, load_settings
 
 BATCH_SIZE = 5000  # rows; a batch is one short transaction
@@ -81,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logging(settings, "cleanup")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # an exception, because it ends the wait for a silent server too
+    end_with_runner()
     database = Database(settings, service="cleanup")
     try:
         if options.every is not None:

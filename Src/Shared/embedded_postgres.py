@@ -46,7 +46,7 @@ __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "running_url"]
 VERSION = "18"
 
 START_LIMIT = 300.0  # crash recovery reads up to max_wal_size again
-STOP_LIMIT = 8.0  # services must end within 10 s; a server told to stop goes on stopping without us
+STOP_LIMIT = 4.0  # services must end within 10 s; a server told to stop goes on stopping without us
 
 # Once, at the making of a database; a person may change them in its postgresql.conf.
 _CONFIGURATION = {

@@ -24,7 +24,7 @@ Status = Literal["OK", "WARNING", "ERROR"]
 CHANGE_INTERVAL = 1.0  # seconds between two writes at least, however often the status changes
 RETRY_INTERVAL = 5.0  # seconds to the next try while the ledger is away
 READY_LIMIT = 5.0  # seconds to wait for a database that is starting
-STOP_LIMIT = 5.0  # seconds that the last heartbeat may take
+STOP_LIMIT = 3.0  # seconds that the last heartbeat may take
 TEXT_LIMIT = 2000  # characters; a message is for people to read
 
 log = logging.getLogger(__name__)
