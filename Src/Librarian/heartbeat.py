@@ -48,7 +48,7 @@ class LibrarianHeartbeat:
         self._service = service
 
     def alive(self) -> None:
-        """Shows that the loop is alive, and says nothing to the ledger."""
+        """Shows that the loop is alive, and says nothing to the ledger: another Librarian speaks there."""
         self._service.touch()
 
     def report(self, conditions: Conditions) -> None:
@@ -65,3 +65,4 @@ class LibrarianHeartbeat:
                 "not_media": conditions.not_media,
             },
         )
+        self._service.start()  # not before there is something to say

@@ -264,7 +264,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     end_with_runner()
-    beats.start()
     try:
         service.run()
     except LedgerTooNew as error:

@@ -61,8 +61,9 @@ class HeartbeatService:
         self._thread = threading.Thread(target=self._run, name=f"heartbeat {service_name}", daemon=True)
 
     def start(self) -> None:
-        """Writes the first heartbeat at once, then one every `interval`."""
-        self._thread.start()
+        """Writes the first heartbeat at once, then one every `interval`. Once started, it does nothing."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def report(
         self,

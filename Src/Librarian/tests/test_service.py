@@ -754,3 +754,21 @@ def test_a_filed_file_is_not_removed_under_somebody_who_has_just_opened_it(
 
     assert seen == [("new", False, True), ("duplicate", True, False)]
     factory.check()
+
+
+def test_a_librarian_that_waits_for_another_leaves_the_heartbeat_to_that_one(factory: Factory) -> None:
+    with factory.serving() as first:
+        factory.wait_for(lambda: first.beats.last is not None and first.beats.last.task == "watching")
+        waiting = HeartbeatService(first.database, "waiting", 0.1)
+        second = InboxService(factory.settings, first.database, heartbeat=LibrarianHeartbeat(waiting))
+        thread = threading.Thread(target=second.run)
+        thread.start()
+        # Time enough for it to have said something, if it did: the first one beats meanwhile.
+        beats = "SELECT 1 FROM system_status_history WHERE service_name = 'librarian'"
+        before = len(factory.sql(beats))
+        factory.wait_for(lambda: len(factory.sql(beats)) >= before + 2)
+        second.stop()
+        thread.join(10)
+        waiting.stop()
+        assert not thread.is_alive()
+        assert factory.sql("SELECT 1 FROM system_status WHERE service_name = 'waiting'") == []
