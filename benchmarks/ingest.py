@@ -125,7 +125,7 @@ def ingest(
     report = json.loads(done.stdout)
     assert report["new"] == count, report
     for path in (vault / "Originals").rglob("*.jpg"):
-        path.rename(photos / path.name)
+        shutil.move(path, photos / path.name)
     shutil.rmtree(data)
     shutil.rmtree(vault, ignore_errors=True)
     return seconds

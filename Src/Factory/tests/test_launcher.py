@@ -427,7 +427,8 @@ class TestPythonVersion:
 
 
 def find_old_python() -> str | None:
-    places = [*Path.home().glob(".pyenv/versions/3.*/bin/python3"), Path("/usr/bin/python3")]
+    found = [shutil.which(f"python3.{minor}") for minor in range(6, 11)]
+    places = [Path(name) for name in (*found, "/usr/bin/python3") if name is not None]
     probe = "import sys; sys.exit(not (3, 6) <= sys.version_info < (3, 11))"
     for python in places:
         if python.exists() and subprocess.call([python, "-c", probe], stderr=subprocess.DEVNULL) == 0:
