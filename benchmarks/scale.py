@@ -32,6 +32,7 @@ from benchmarks.ingest import ROOT, ingest
 from benchmarks.photos import SAMPLES, make_photos, warm
 from Src.Librarian.exiftool_reader import ExifToolReader
 from Src.Librarian.fingerprint import sha256_of
+from Src.Librarian.vault import Vault
 from Src.Shared.database import Database
 from Src.Shared.settings import load_settings
 
@@ -81,7 +82,9 @@ def ledger(folder: Path, files: int = 2000, size: int = 500_000, rows: int = 1_0
 
 def seed(environment: dict[str, str], rows: int) -> None:
     """Fills the ledger with originals that look like a library."""
-    database = Database(load_settings(environment))
+    settings = load_settings(environment)
+    Vault(settings.storage).create()
+    database = Database(settings)
     try:
         database.ensure_ready()
         with _connection(database.url) as connection, connection.cursor() as cursor:
