@@ -14,7 +14,7 @@ from pathlib import Path
 
 from Src.Librarian.inspection import Inspected
 from Src.Librarian.recorder import Recorder, is_one_entry
-from Src.Librarian.vault import Vault, vault_trouble
+from Src.Librarian.vault import Vault, VaultTrouble
 
 logger = logging.getLogger(__name__)
 
@@ -22,25 +22,34 @@ logger = logging.getLogger(__name__)
 def drop_leftovers(duplicates: Sequence[tuple[Inspected, str]], vault: Vault, recorder: Recorder) -> None:
     """Removes from the vault what duplicates had left there unrecorded; each comes with its living kept path.
 
-    Under the vault's lock. Raises VaultTrouble.
+    Under the vault's lock. The batch is recorded by now, so what cannot be removed stays, and holds up nothing.
     """
     kept_of = {}
     for found, kept_path in duplicates:
-        leftover = _standing(found, vault)
+        try:
+            leftover = _standing(found, vault)
+        except (OSError, VaultTrouble) as error:
+            logger.warning("cannot tell whether a killed run has left %s: %s", found.file.name, error)
+            continue
         if leftover is not None and leftover != kept_path:
             kept_of[leftover] = kept_path
     if not kept_of:
         return
-    for path in recorder.unrecorded(list(kept_of)):
-        leftover_file, kept = vault.storage / path, vault.storage / kept_of[path]
-        with vault_trouble(f"remove {leftover_file}, which a killed run has left"):
-            if is_one_entry(leftover_file, kept):
-                continue
-            inode = os.lstat(leftover_file).st_ino
-            leftover_file.unlink()
-        folder = vault.folder(os.path.dirname(path))
-        folder.remove(leftover_file.name, inode)
-        logger.info("%s was left by a run that was killed; its content is kept at %s", path, kept_of[path])
+    try:
+        for path in recorder.unrecorded(list(kept_of)):
+            _remove(path, kept_of[path], vault)
+    except (OSError, VaultTrouble) as error:
+        logger.warning("what a killed run has left cannot be removed: %s", error)
+
+
+def _remove(path: str, kept_path: str, vault: Vault) -> None:
+    leftover = vault.storage / path
+    if is_one_entry(leftover, vault.storage / kept_path):
+        return
+    inode = os.lstat(leftover).st_ino
+    leftover.unlink()
+    vault.folder(os.path.dirname(path)).remove(leftover.name, inode)
+    logger.info("%s was left by a run that was killed; its content is kept at %s", path, kept_path)
 
 
 def _standing(found: Inspected, vault: Vault) -> str | None:
@@ -51,8 +60,7 @@ def _standing(found: Inspected, vault: Vault) -> str | None:
     folder, state = vault.folder(relative), found.file.state
     name = folder.name_of(state.inode)
     if name is not None:
-        with vault_trouble(f"look at {folder.path / name}"):
-            status = os.lstat(folder.path / name)
+        status = os.lstat(folder.path / name)
         if (status.st_ino, status.st_dev) == (state.inode, state.device):
             return f"{relative}/{name}"
     standing = folder.standing(found.file.name, state.size, found.sha256)

@@ -11,7 +11,7 @@ import os
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from Src.Librarian.fingerprint import NotARegularFile, open_regular, sha256_of
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry, Row
-from Src.Librarian.vault import Vault, VaultTrouble, name_key
+from Src.Librarian.vault import Vault, name_key, vault_trouble
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import IngestEvent, MediaAsset
@@ -118,7 +118,7 @@ class Recorder:
             return 0
         count = 0
         try:
-            with _as_vault_trouble("replay the journal"):
+            with vault_trouble("replay the journal"):
                 for segment in segments:
                     journaled = self._journal.entries(segment)
                     while entries := list(islice(journaled, _REPLAY_BATCH)):
@@ -172,7 +172,7 @@ class Recorder:
             return []
         try:
             if self.connect() and not self._journal.segments():
-                with _as_vault_trouble("settle with the vault what the ledger says"):
+                with vault_trouble("settle with the vault what the ledger says"):
                     return self._write(entries, replaying=False)
         except LedgerUnavailable as error:
             self._lost(error)
@@ -322,14 +322,6 @@ def is_one_entry(one: Path, other: Path) -> bool:
         return False
     same_folder = os.path.samefile(one.parent, other.parent)
     return status.st_nlink < 2 or (same_folder and name_key(one.name) == name_key(other.name))
-
-
-@contextlib.contextmanager
-def _as_vault_trouble(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise VaultTrouble.from_os(error, doing) from error
 
 
 def _has_content(path: Path, sha256: str) -> bool:

@@ -189,11 +189,8 @@ def _zone(values: Mapping[str, str]) -> ZoneInfo:
         return get_localzone()
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        pass
-    except KeyError:
-        pass
-    raise SettingsError(f"TZ={name}: no such time zone; use a name like Europe/Berlin")
+    except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
+        raise SettingsError(f"TZ={name}: no such time zone; use a name like Europe/Berlin") from error
 
 
 def _database_url(values: Mapping[str, str]) -> str | None:
