@@ -8,6 +8,7 @@ import hashlib
 import os
 import signal
 import stat
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from Src.Librarian.incoming import FileState
 from Src.Librarian.media_kind import HEAD_SIZE, Kind, kind_of
 
 _CHUNK = 1024 * 1024
+_local = threading.local()
 # NONBLOCK: a FIFO put in the file's place must not hold us; it has no effect on regular files.
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -96,9 +98,16 @@ def fingerprint(path: str, expected: FileState) -> Fingerprint:
 def sha256_of(fd: int) -> str:
     """SHA-256 of an open file from its beginning, in constant memory, as lower-case hex."""
     digest = hashlib.sha256()
-    buffer = bytearray(_CHUNK)
-    view = memoryview(buffer)
+    view = _buffer()
     os.lseek(fd, 0, os.SEEK_SET)
-    while count := os.readv(fd, [buffer]):
+    while count := os.readv(fd, [view]):
         digest.update(view[:count])
     return digest.hexdigest()
+
+
+def _buffer() -> memoryview:
+    """One for each thread: to make one anew takes longer than to hash a small photo."""
+    view: memoryview | None = getattr(_local, "buffer", None)
+    if view is None:
+        view = _local.buffer = memoryview(bytearray(_CHUNK))
+    return view

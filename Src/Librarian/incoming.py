@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Source = Literal["inbox", "import"]
@@ -25,12 +24,14 @@ class FileState(NamedTuple):
 
     def same_content(self, other: FileState) -> bool:
         """Equal but for ctime, which our own `link` and `chmod` change."""
-        return self._replace(ctime_ns=0) == other._replace(ctime_ns=0)
+        return self[:2] == other[:2] and self[3:] == other[3:]
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingFile:
-    """A complete file that waits to be filed away. Paths are as `os.fsdecode` gives them."""
+class IncomingFile(NamedTuple):
+    """A complete file that waits to be filed away. Paths are as `os.fsdecode` gives them.
+
+    (It and all else that goes between processes is a tuple: pickling a dataclass takes several times as long.)
+    """
 
     path: str  # absolute
     original_path: str  # relative to the inbox; absolute where it is imported

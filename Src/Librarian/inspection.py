@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing import parent_process
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from Src.Librarian.fingerprint import Fingerprint, NotARegularFile, StillChanging, fingerprint
@@ -17,8 +18,7 @@ from Src.Librarian.media_kind import Kind
 from Src.Librarian.metadata_extractor import Metadata, MetadataExtractor, Subject
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspected(NamedTuple):
     """A photo or video, read."""
 
     file: IncomingFile

@@ -107,6 +107,7 @@ def _tail(fd: int) -> bytes:
     return os.pread(fd, 64, max(0, size - 64))
 
 
+_ENTRY = {order: struct.Struct(order + "HHII") for order in "<>"}
 # EXIF formats: the size of one value.
 _SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)
 _ASCII, _SHORT, _LONG, _RATIONAL, _SIGNED_RATIONAL, _IFD = 2, 3, 4, 5, 10, 13
@@ -159,18 +160,17 @@ class _Directory:
         if offset < 8 or end + 4 > len(data):
             raise Unusual
         self.entries: dict[int, tuple[int, int, int]] = {}  # tag: format, count, where its value stands
-        values = struct.unpack_from(order + "HHI4x" * count, data, offset + 2)
-        for index in range(count):
-            tag, kind, number = values[3 * index : 3 * index + 3]
-            if tag not in allowed or not 1 <= kind <= 13 or (tag in self.entries and tag in _READ):
+        inside, length, entries = offset - 2, len(data), self.entries
+        for tag, kind, number, place in _ENTRY[order].iter_unpack(data[offset + 2 : end]):
+            inside += 12
+            if tag not in allowed or not 1 <= kind <= 13 or (tag in entries and tag in _READ):
                 raise Unusual
-            place = offset + 10 + 12 * index
             size = number * _SIZES[kind]
-            if size > 4:
-                (place,) = struct.unpack_from(order + "I", data, place)
-                if place < 8 or place + size > len(data) or (place < end and place + size > offset):
-                    raise Unusual
-            self.entries[tag] = (kind, number, place)
+            if size <= 4:
+                place = inside
+            elif place < 8 or place + size > length or (place < end and place + size > offset):
+                raise Unusual
+            entries[tag] = (kind, number, place)
         (self.following,) = struct.unpack_from(order + "I", data, end)
 
     def text(self, tag: int, pattern: re.Pattern[bytes]) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pylibmagic  # noqa: F401  puts its bundled libmagic where `magic` finds it
 import magic
@@ -18,8 +18,7 @@ from Src.Librarian.tiff_family import kind_of_tiff
 HEAD_SIZE = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A kind of media: its name as ExifTool's FileType gives it, and its MIME type."""
 
     name: str
@@ -96,6 +95,8 @@ def kind_of(fd: int, head: bytes) -> Kind | None:
 
 
 def _name_of(fd: int, head: bytes) -> str | None:
+    if head[:3] == b"\xff\xd8\xff" and head[3:4] != b"\xf7":  # F7: JPEG-LS
+        return "JPEG"
     if head[4:8] == b"ftyp":
         return _by_brand(head)
     if head[4:8] in _BEFORE_THE_FIRST and _is_movie(fd):

@@ -57,8 +57,7 @@ class Subject:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(NamedTuple):
     """What a file tells about itself; see the design, "When was it taken"."""
 
     captured_at: datetime
@@ -282,8 +281,10 @@ def _rating(tags: Tags, beside: Tags) -> int | None:
 
 
 def _number(text: str | None) -> float | None:
+    if not text:
+        return None
     try:
-        number = float(text or "")
+        number = float(text)
     except ValueError:
         return None
     return number if math.isfinite(number) else None
@@ -314,7 +315,7 @@ def find_sidecar(path: str) -> str | None:
     for stem in (path, os.path.splitext(path)[0]):
         for ending in _SIDECAR_ENDINGS:
             # (asked for one by one: to list an inbox of 100,000 files for each photo would not do)
-            if os.path.exists(stem + ending) and stem + ending != path:
+            if os.access(stem + ending, os.F_OK) and stem + ending != path:
                 return stem + ending
     return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from Src.Librarian import ledger_entry
@@ -142,7 +141,7 @@ class Residents:
 def _as_it_is_now(file: IncomingFile) -> IncomingFile:
     """Our own link, and its undoing, change ctime: that is no change for which the file should be tried again."""
     state = regular_file_state(file.path)
-    return replace(file, state=state) if state is not None and state.same_content(file.state) else file
+    return file._replace(state=state) if state is not None and state.same_content(file.state) else file
 
 
 def _wait_of(stays: Stays) -> float | None:

@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -477,4 +476,4 @@ def test_the_fast_reader_agrees_with_a_fresh_exiftool_about_a_place(tmp_path: Pa
     assert metadata is not None
     assert [metadata.latitude, metadata.longitude] == told
     assert told[0] < 0 < told[1]
-    assert replace(metadata, latitude=None, longitude=None) == fast(CANON)
+    assert metadata._replace(latitude=None, longitude=None) == fast(CANON)

@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -547,7 +546,7 @@ def lost_at(statement: str) -> Iterator[None]:
 
 
 def refused(bench: Bench, number: int) -> LedgerEntry:
-    return bench.new(content(number), f"{number}.jpg", metadata=replace(TAKEN, captured_at_offset=10**6))
+    return bench.new(content(number), f"{number}.jpg", metadata=TAKEN._replace(captured_at_offset=10**6))
 
 
 def test_a_row_that_the_ledger_refuses_is_named_and_the_others_go_through(bench: Bench) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -244,6 +243,6 @@ def test_a_number_that_no_ledger_holds_does_not_end_the_service(bench: Bench) ->
     path = bench.inbox / "a.jpg"
     path.write_bytes(b"content")
     file = bench.take_one()
-    strange = replace(file, state=FileState(7, 2**70, 1, 2**64 - 1, 1))
+    strange = file._replace(state=FileState(7, 2**70, 1, 2**64 - 1, 1))
     bench.settle(strange, "failed")
     assert bench.counts() == (1, 0, 0) and list(bench.rows()) == ["a.jpg"]
