@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -41,6 +41,8 @@ _POLL_INTERVAL = 5.0  # seconds between scans where no events come
 _AFTER_OVERFLOW = 1.0  # seconds until a second scan: watchdog makes all its watches anew, and is deaf meanwhile
 _SCAN_SHARE = 20  # a scan takes at most 1/20 of the time when polling
 _RESCAN = ""
+
+_Change = Literal["renamed", "closed", "other"]
 
 
 class InboxTrouble(Exception):
@@ -87,7 +89,7 @@ class InboxWatcher:
         self._held: dict[str, _Held] = {}
         self._releases: list[tuple[float, str]] = []
         self._in_hand: dict[str, FileState] = {}
-        self._changes: queue.SimpleQueue[tuple[str, bool]] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[tuple[str, _Change]] = queue.SimpleQueue()
         self._observer: BaseObserver | None = None
         self._watched: tuple[int, int] | None = None
         self._next_scan = 0.0
@@ -211,7 +213,7 @@ class InboxWatcher:
             until, path = heapq.heappop(self._releases)
             held = self._held.get(path)
             if held is not None and held.until == until:
-                self._look_at(path, now, renamed=False)
+                self._look_at(path, now)
 
     def _complete_files(self) -> list[IncomingFile]:
         files: list[IncomingFile] = []
@@ -227,7 +229,7 @@ class InboxWatcher:
                     break
         return files
 
-    def _see(self, path: str, state: FileState, now: Now, *, renamed: bool = False) -> None:
+    def _see(self, path: str, state: FileState, now: Now, change: _Change = "other") -> None:
         if path in self._in_hand:
             return
         held = self._held.get(path)
@@ -235,7 +237,7 @@ class InboxWatcher:
             if held.state == state and (held.until is None or held.until > now.steady):
                 return
             del self._held[path]
-        self._tracker.see(path, state, now, renamed=renamed)
+        self._tracker.see(path, state, now, renamed=change == "renamed", closed=change == "closed")
 
     def _scan_folder(self, top: str, now: Now, seen: set[str], prune_after: float) -> None:
         folders: list[tuple[str, bool]] = [(top, False)]
@@ -292,11 +294,11 @@ class InboxWatcher:
         now = self._clock.now()
         taken = 0
         while True:
-            path, renamed = change
+            path, what = change
             if path == _RESCAN:
                 self._next_scan, self._after_overflow = now.steady, True
             else:
-                self._look_at(path, now, renamed=renamed)
+                self._look_at(path, now, what)
             taken += 1
             if taken >= _MOST_AT_ONCE:
                 return
@@ -305,12 +307,12 @@ class InboxWatcher:
             except queue.Empty:
                 return
 
-    def _look_at(self, path: str, now: Now, *, renamed: bool) -> None:
+    def _look_at(self, path: str, now: Now, change: _Change = "other") -> None:
         if is_ignored_path(path[len(self._inbox) + 1 :]):
             return
         state = _state_of(path)
         if state is not None:
-            self._see(path, state, now, renamed=renamed)
+            self._see(path, state, now, change)
         elif os.path.isdir(path) and not os.path.islink(path):
             self._scan_folder(path, now, set(), self._prune_after)
 
@@ -357,30 +359,33 @@ class InboxWatcher:
 
 
 class _Handler(FileSystemEventHandler):
-    """Runs in the observer's thread: only notes which path, and whether it came by rename."""
+    """Runs in the observer's thread: only notes which path, and what happened to it."""
 
-    def __init__(self, changes: queue.SimpleQueue[tuple[str, bool]]) -> None:
+    def __init__(self, changes: queue.SimpleQueue[tuple[str, _Change]]) -> None:
         self._changes = changes
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         moved = isinstance(event, FileMovedEvent | DirMovedEvent)
         path = event.dest_path if moved else event.src_path
         if path:  # an unmatched move out of the inbox has no destination
-            # Synthetic: its folder was renamed, which says nothing about whether the file is complete.
-            renamed = isinstance(event, FileMovedEvent) and not event.is_synthetic
-            self._changes.put((os.fsdecode(path), renamed))
+            what: _Change = "other"
+            if isinstance(event, FileClosedEvent):
+                what = "closed"
+            elif isinstance(event, FileMovedEvent) and not event.is_synthetic:
+                what = "renamed"  # (synthetic: its folder was renamed, which says nothing of the file)
+            self._changes.put((os.fsdecode(path), what))
 
 
 class _OverflowHandler(logging.Handler):
     """watchdog says only in its log that the kernel dropped events; then everything must be looked at again."""
 
-    def __init__(self, changes: queue.SimpleQueue[tuple[str, bool]]) -> None:
+    def __init__(self, changes: queue.SimpleQueue[tuple[str, _Change]]) -> None:
         super().__init__(logging.WARNING)
         self._changes = changes
 
     def emit(self, record: logging.LogRecord) -> None:
         if "overflow" in record.getMessage().lower():
-            self._changes.put((_RESCAN, False))
+            self._changes.put((_RESCAN, "other"))
 
 
 def _make_observer() -> BaseObserver:

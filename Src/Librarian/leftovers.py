@@ -12,8 +12,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from Src.Librarian.clearing import is_one_entry
 from Src.Librarian.inspection import Inspected
-from Src.Librarian.recorder import Recorder, is_one_entry
+from Src.Librarian.recorder import Recorder
 from Src.Librarian.vault import Vault, VaultTrouble
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def drop_leftovers(duplicates: Sequence[tuple[Inspected, str]], vault: Vault, re
 
 def _remove(path: str, kept_path: str, vault: Vault) -> None:
     leftover = vault.storage / path
-    if is_one_entry(leftover, vault.storage / kept_path):
+    if is_one_entry(str(leftover), f"{vault.storage}/{kept_path}"):
         return
     inode = os.lstat(leftover).st_ino
     leftover.unlink()
@@ -60,7 +61,7 @@ def _standing(found: Inspected, vault: Vault) -> str | None:
     folder, state = vault.folder(relative), found.file.state
     name = folder.name_of(state.inode)
     if name is not None:
-        status = os.lstat(folder.path / name)
+        status = os.lstat(folder.at(name))
         if (status.st_ino, status.st_dev) == (state.inode, state.device):
             return f"{relative}/{name}"
     standing = folder.standing(found.file.name, state.size, found.sha256)

@@ -13,19 +13,19 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from Src.Librarian import ledger_entry
+from Src.Librarian.clearing import clear
 from Src.Librarian.collision_handler import Decision, Duplicate, New, Restore, Twin, decide
-from Src.Librarian.fingerprint import NotARegularFile, StillChanging, open_for_writing_elsewhere, open_regular
-from Src.Librarian.incoming import FileState, IncomingFile
+from Src.Librarian.fingerprint import StillChanging
+from Src.Librarian.incoming import IncomingFile
 from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedia, Unreadable
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.leftovers import drop_leftovers
 from Src.Librarian.placing import NotPlaced, Placed, Placer, ReadTrouble, Wanted
-from Src.Librarian.recorder import Recorder, is_one_entry
+from Src.Librarian.recorder import Recorder
 from Src.Librarian.vault import Vault, VaultTrouble
 from Src.Librarian.worker_pool import WorkerPool
 from Src.Shared.database import Database
@@ -199,40 +199,8 @@ class Librarian:
             return Outcome(file, "changing")  # the first of its content was not placed: this one gets its own turn
         # As the ledger has it: what seemed new may be a duplicate after all, and stand under another name.
         kept = from_ledger(entry.event["final_path"])
-        if self._clear_incoming and _is_open_for_writing(file.path):
-            return Outcome(file, result, kept, busy=True, reported=True)
-        return Outcome(file, result, kept, cleared=self._clear(file, kept), reported=True)
-
-    def _clear(self, file: IncomingFile, kept_path: str) -> bool:
-        """Removes the incoming copy of a file whose content is safe at `kept_path`, if it is still that file."""
-        if not self._clear_incoming:
-            return False
-        try:
-            kept = os.lstat(self.vault.storage / kept_path)
-            incoming = os.lstat(file.path)
-            if not FileState.of(incoming).same_content(file.state):
-                logger.info("%s was replaced meanwhile; the newer file is kept and read next", file.original_path)
-                return False
-            if kept.st_size != incoming.st_size or is_one_entry(Path(file.path), self.vault.storage / kept_path):
-                return False
-            os.unlink(file.path)
-        except FileNotFoundError:
-            return not os.path.lexists(file.path)
-        except OSError as error:
-            logger.warning("%s is filed, but cannot be removed: %s", file.original_path, error.strerror)
-            return False
-        return True
-
-
-def _is_open_for_writing(path: str) -> bool:
-    try:
-        fd = open_regular(path)
-    except (OSError, NotARegularFile):
-        return False
-    try:
-        return open_for_writing_elsewhere(fd)
-    finally:
-        os.close(fd)
+        cleared = clear(file, f"{self.vault.storage}/{kept}") if self._clear_incoming else "stays"
+        return Outcome(file, result, kept, cleared=cleared == "gone", busy=cleared == "busy", reported=True)
 
 
 def _duplicates(

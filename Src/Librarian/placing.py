@@ -129,9 +129,9 @@ class Placer:
     def take_back(self, placed: Iterable[Placed]) -> None:
         """Undoes placements that shall not stay. What stood there before stays."""
         for one in placed:
-            path = one.folder.path / one.name
             if not one.created:
                 continue
+            path = one.folder.at(one.name)
             with contextlib.suppress(OSError):
                 status = os.lstat(path)
                 if status.st_ino == one.inode:
@@ -162,7 +162,7 @@ class Placer:
     def _sync_each(self, placed: Sequence[Placed]) -> None:
         """For a filesystem where `syncfs` is not enough: the files, then all folders that lead to them."""
         copied = [one for one in placed if one.created and one.mode_before is None]  # synced while they were open
-        files = [one.folder.path / one.name for one in placed if one not in copied]
+        files = [one.folder.at(one.name) for one in placed if one not in copied]
         days = {one.folder.path for one in placed}
         try:
             list(self._copiers.map(fsync_path, files))
@@ -176,8 +176,8 @@ class Placer:
     def _link(self, one: Wanted, folder: VaultFolder) -> Placed | NotPlaced | None:
         """None: it cannot be linked, it must be copied."""
         try:
-            with _unchanged(one.file) as fd:
-                found = self._standing_already(one, folder, os.fstat(fd))
+            with _unchanged(one.file) as (fd, status):
+                found = self._standing_already(one, folder, status)
                 return found if found is not None or not one.may_link else self._link_open_file(one, folder, fd)
         except (StillChanging, NotARegularFile, FileNotFoundError) as problem:
             return problem
@@ -188,7 +188,7 @@ class Placer:
         """Raises StillChanging, FileNotFoundError where the incoming file has gone, and VaultTrouble."""
         try:
             name = folder.first_free(one.name, lambda target: os.link(one.file.path, target, follow_symlinks=False))
-            linked = os.lstat(folder.path / name)
+            linked = os.lstat(folder.at(name))
         except OSError as error:
             if error.errno in NO_LINK:
                 return None
@@ -199,9 +199,9 @@ class Placer:
         mode = stat.S_IMODE(linked.st_mode)
         placed = Placed(f"{one.folder}/{name}", folder, name, linked.st_ino, True, mode)
         # What was linked is what stood at the path then, which need not be what was read.
-        same = os.path.samestat(linked, os.fstat(fd))
+        same = FileState.of(linked).same_content(one.file.state)
         if same:
-            _make_read_only(folder.path / name, mode)
+            _make_read_only(fd, mode)
         # Who opened it for writing before it was read-only is seen now.
         if not same or not FileState.of(os.fstat(fd)).same_content(one.file.state) or open_for_writing_elsewhere(fd):
             self.take_back([placed])
@@ -211,12 +211,12 @@ class Placer:
     def _standing_already(self, one: Wanted, folder: VaultFolder, status: os.stat_result) -> Placed | None:
         """The same content, placed here by a run that was cut off before it was recorded."""
         name = folder.name_of(status.st_ino) if one.may_link and status.st_nlink > 1 else None
-        if name is None or not _is_same_file(folder.path / name, status):
+        if name is None or not _is_same_file(folder.at(name), status):
             standing = folder.standing(one.name, status.st_size, one.sha256)
             if standing is None:
                 return None
             name = standing[0]
-        path = folder.path / name
+        path = folder.at(name)
         found = os.lstat(path)
         if found.st_mode & 0o222:  # cut off before it was made read-only
             _make_read_only(path, found.st_mode)
@@ -283,8 +283,7 @@ class Placer:
 def _copy(one: Wanted, temporary: Path, interrupted: threading.Event, sync: bool) -> NotPlaced | None:
     """Copies a file and checks what was written against its fingerprint. Runs in a thread."""
     try:
-        with _unchanged(one.file) as source:
-            status = os.fstat(source)
+        with _unchanged(one.file) as (source, status):
             try:
                 _write_copy(source, status, one.sha256, temporary, interrupted, sync)
             except _Unreadable as error:
@@ -350,13 +349,14 @@ def _copy_bytes(source: int, target: int, interrupted: threading.Event) -> str:
 
 
 @contextlib.contextmanager
-def _unchanged(file: IncomingFile) -> Iterator[int]:
+def _unchanged(file: IncomingFile) -> Iterator[tuple[int, os.stat_result]]:
     """An incoming file, opened, in the state in which it was read, and with nobody writing to it."""
     fd = open_regular(file.path)
     try:
-        if FileState.of(os.fstat(fd)) != file.state or open_for_writing_elsewhere(fd):
+        status = os.fstat(fd)
+        if FileState.of(status) != file.state or open_for_writing_elsewhere(fd):
             raise StillChanging(file.path)
-        yield fd
+        yield fd, status
     finally:
         os.close(fd)
 
@@ -377,7 +377,7 @@ def _removed(path: Path) -> bool:
     return True
 
 
-def _is_same_file(path: Path, status: os.stat_result) -> bool:
+def _is_same_file(path: str, status: os.stat_result) -> bool:
     try:
         return os.path.samestat(os.lstat(path), status)
     except FileNotFoundError:
@@ -388,9 +388,10 @@ def _is_empty_file(entry: os.DirEntry[str]) -> bool:
     return entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_size == 0
 
 
-def _make_read_only(path: Path, mode: int) -> None:
+def _make_read_only(file: str | int, mode: int) -> None:
+    """`file`: its path or its descriptor."""
     with contextlib.suppress(OSError):  # not where the filesystem or the owner does not let us
-        os.chmod(path, _read_only(mode))
+        os.chmod(file, _read_only(mode))
 
 
 def _read_only(mode: int) -> int:

@@ -50,12 +50,16 @@ class StabilityTracker:
     def __contains__(self, path: str) -> bool:
         return path in self._waiting
 
-    def see(self, path: str, state: FileState, now: Now, *, renamed: bool = False) -> None:
-        """Takes note of a file in some state; `renamed`: it has just arrived by rename."""
+    def see(self, path: str, state: FileState, now: Now, *, renamed: bool = False, closed: bool = False) -> None:
+        """Takes note of a file in some state.
+
+        `renamed`: it has just arrived by rename. `closed`: a writer has just closed it, who may have been silent for
+        long while it was open: only now does the delay begin.
+        """
         known = self._waiting.get(path)
-        if known is not None and known.state == state and not renamed:
+        if known is not None and known.state == state and not renamed and not closed:
             return
-        self._wait(path, _Waiting(state, now.steady, 0.0, renamed, not self._trust_ctime), now)
+        self._wait(path, _Waiting(state, now.steady, 0.0, renamed, closed or not self._trust_ctime), now)
 
     def put_back(self, path: str, state: FileState, now: Now) -> None:
         """It was complete by all signs, and yet it changed or somebody has it open: the delay begins anew."""

@@ -12,6 +12,7 @@ import fcntl
 import itertools
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -144,7 +145,7 @@ class Vault:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return False
             raise VaultTrouble.from_os(error, f"look at {self.storage / final_path}") from error
-        return (status.st_mode & 0o170000) == 0o100000 and status.st_size == size
+        return stat.S_ISREG(status.st_mode) and status.st_size == size
 
     def find(self, final_path: str, original_name: str, size: int, sha256: str) -> str | None:
         """Where this content stands: at its path, or under another number of its name (moved, not yet recorded)."""
@@ -160,13 +161,13 @@ class Vault:
         folder = self.folder(parent)
         refused.add(old_name)
         try:
-            inode = os.lstat(folder.path / old_name).st_ino
+            inode = os.lstat(folder.at(old_name)).st_ino
             name = folder.first_free(
-                original_name, lambda target: rename_unless_taken(folder.path / old_name, target), refused
+                original_name, lambda target: rename_unless_taken(folder.at(old_name), target), refused
             )
             fsync_folder(folder.path)  # the row that is written next names the new path
         except OSError as error:
-            raise VaultTrouble.from_os(error, f"rename {folder.path / old_name}") from error
+            raise VaultTrouble.from_os(error, f"rename {folder.at(old_name)}") from error
         folder.remove(old_name, inode)
         folder.add(name, inode)
         folder.settled()
@@ -197,15 +198,19 @@ class VaultFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._prefix = f"{path}/"
         self._holders: dict[str, str] = {}  # key of a name -> the name on disk
         self._by_inode: dict[int, str] = {}
         self._seen_mtime_ns = -1
 
+    def at(self, name: str) -> str:
+        """The path of a name here."""
+        return self._prefix + name
+
     def refresh(self) -> None:
         """Reads the folder where it has changed since; makes it where it is missing. Raises VaultTrouble."""
         try:
-            _make_day_folder(self.path)
-            mtime_ns = os.stat(self.path).st_mtime_ns
+            mtime_ns = _made_day_folder(self.path).st_mtime_ns
             if mtime_ns == self._seen_mtime_ns:
                 return
             with os.scandir(self.path) as entries:
@@ -244,12 +249,12 @@ class VaultFolder:
                 holder = self.holder(candidate)
                 if holder is None:
                     break
-                inode = _inode_if_same(self.path / holder, size, sha256)
+                inode = _inode_if_same(self.at(holder), size, sha256)
                 if inode is not None:
                     return holder, inode
         return None
 
-    def first_free(self, name: str, put: Callable[[Path], None], refused: set[str] | None = None) -> str:
+    def first_free(self, name: str, put: Callable[[str], None], refused: set[str] | None = None) -> str:
         """Puts a file under the first free name, which it returns; `put` raises FileExistsError where one is taken.
 
         Where the filesystem refuses the name itself (exFAT, SMB), the nearest that any will take is used.
@@ -261,12 +266,12 @@ class VaultFolder:
                 raise
         return self._first_free(portable_name(name), put, refused)
 
-    def _first_free(self, name: str, put: Callable[[Path], None], refused: set[str] | None) -> str:
+    def _first_free(self, name: str, put: Callable[[str], None], refused: set[str] | None) -> str:
         for candidate in numbered_names(name):
             if self.holder(candidate) is not None or (refused and candidate in refused):
                 continue
             try:
-                put(self.path / candidate)
+                put(self.at(candidate))
             except FileExistsError:
                 self.add(candidate, 0)  # somebody else's, just now
             else:
@@ -278,15 +283,23 @@ class VaultFolder:
         return self._by_inode.get(inode)
 
 
-def _make_day_folder(path: Path) -> None:
-    """Makes a day's folder and its year's, but never what should be there: the vault may be unmounted."""
-    if not path.is_dir():
-        path.parent.mkdir(exist_ok=True)
-        path.mkdir(exist_ok=True)
+def _made_day_folder(path: Path) -> os.stat_result:
+    """A day's folder, made if need be with its year's; never what should be there: the vault may be unmounted."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            return status
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir(exist_ok=True)
+    return os.stat(path)
 
 
 def name_key(name: str) -> str:
     """Equal for names that Windows or macOS may take for one: case, Unicode form, trailing dots and spaces."""
+    if name.isascii():
+        return name.lower().rstrip(". ") or name
     folded = unicodedata.normalize("NFD", name).casefold()
     return unicodedata.normalize("NFC", folded).rstrip(". ") or name
 
@@ -294,13 +307,13 @@ def name_key(name: str) -> str:
 def numbered_names(name: str, longest: int = 255) -> Iterator[str]:
     """`name.jpg`, `name_1.jpg`, `name_2.jpg`, …, each at most `longest` bytes; a long stem is cut at a character."""
     stem, dot, ending = name.rpartition(".")
-    if not stem or len(os.fsencode(ending)) > 16:  # a dot in front, or no ending at all
+    if not stem or _size(ending) > 16:  # a dot in front, or no ending at all
         stem, dot, ending = name, "", ""
-    first = _cut(stem, longest - len(os.fsencode(dot + ending))) + dot + ending
+    first = _cut(stem, longest - _size(dot + ending)) + dot + ending
     yield first
     for number in itertools.count(1):
         tail = f"_{number}{dot}{ending}"
-        numbered = _cut(stem, longest - len(os.fsencode(tail))) + tail
+        numbered = _cut(stem, longest - _size(tail)) + tail
         if numbered != first:  # as it is where a long name ends in a number itself
             yield numbered
 
@@ -312,9 +325,14 @@ def portable_name(name: str) -> str:
 
 
 def _cut(stem: str, size: int) -> str:
-    while len(os.fsencode(stem)) > size:
+    while _size(stem) > size:
         stem = stem[:-1]
     return stem
+
+
+def _size(name: str) -> int:
+    """Bytes on disk."""
+    return len(name) if name.isascii() else len(os.fsencode(name))
 
 
 def fsync_folder(path: Path) -> None:
@@ -322,7 +340,7 @@ def fsync_folder(path: Path) -> None:
     fsync_path(path, os.O_DIRECTORY)
 
 
-def fsync_path(path: Path, flags: int = os.O_NOFOLLOW) -> None:
+def fsync_path(path: str | Path, flags: int = os.O_NOFOLLOW) -> None:
     """Makes what stands at a path durable."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
@@ -334,7 +352,7 @@ def fsync_path(path: Path, flags: int = os.O_NOFOLLOW) -> None:
         os.close(fd)
 
 
-def name_in_one_step(temporary: Path, target: Path) -> None:
+def name_in_one_step(temporary: Path, target: str) -> None:
     """Gives a finished file its name; raises FileExistsError where it is taken. The temporary name may stay."""
     try:
         os.link(temporary, target)
@@ -344,7 +362,7 @@ def name_in_one_step(temporary: Path, target: Path) -> None:
         rename_unless_taken(temporary, target)
 
 
-def rename_unless_taken(source: Path, target: Path) -> None:
+def rename_unless_taken(source: str | Path, target: str | Path) -> None:
     """Renames; raises FileExistsError where the target exists, instead of replacing it."""
     if _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
         return
@@ -360,9 +378,9 @@ def rename_unless_taken(source: Path, target: Path) -> None:
         raise
 
 
-def _inode_if_same(path: Path, size: int, sha256: str) -> int | None:
+def _inode_if_same(path: str, size: int, sha256: str) -> int | None:
     try:
-        fd = open_regular(str(path))
+        fd = open_regular(path)
     except (OSError, NotARegularFile):
         return None
     try:

@@ -20,12 +20,14 @@ from Src.Librarian.inspection import Finding, Unreadable, inspect, start_worker
 logger = logging.getLogger(__name__)
 
 _MOST_DEATHS = 2
+_CHUNK_BYTES = 64 * 1024 * 1024
+_AHEAD = 6  # chunks for each worker: enough to read while a batch is placed and recorded
 
 
 class WorkerPool:
     """Takes files in, gives findings out, in whatever order they are ready."""
 
-    def __init__(self, workers: int, zone: ZoneInfo, time_limit: float, *, chunk: int = 16) -> None:
+    def __init__(self, workers: int, zone: ZoneInfo, time_limit: float, *, chunk: int = 32) -> None:
         self._workers = workers
         self._start_args = (zone, time_limit)
         self._chunk = chunk
@@ -101,9 +103,16 @@ class WorkerPool:
                 self._alone = self._suspects.popleft()
                 self._submit([self._alone])
             return
-        while self._queue and len(self._running) < 2 * self._workers:
-            size = min(self._chunk, max(1, len(self._queue) // self._workers))
-            self._submit([self._queue.popleft() for _ in range(min(size, len(self._queue)))])
+        while self._queue and len(self._running) < _AHEAD * self._workers:
+            self._submit(self._next_chunk())
+
+    def _next_chunk(self) -> list[IncomingFile]:
+        most = min(self._chunk, max(1, len(self._queue) // self._workers))
+        files = [self._queue.popleft()]
+        size = files[0].state.size
+        while self._queue and len(files) < most and (size := size + self._queue[0].state.size) <= _CHUNK_BYTES:
+            files.append(self._queue.popleft())
+        return files
 
     def _submit(self, files: list[IncomingFile]) -> None:
         if self._executor is None:

@@ -142,6 +142,16 @@ def test_a_change_that_sends_no_event_is_seen_when_the_file_is_due(watched: Watc
         assert watched.after(DELAY - 1) == []
 
 
+def test_the_delay_begins_when_a_writer_who_was_silent_for_long_closes_the_file(watched: Watched) -> None:
+    with open(watched.inbox / "a.jpg", "wb") as file:
+        file.write(b"half a photo")
+        file.flush()
+        assert watched.after(DELAY * 0.9) == []
+    assert watched.names() == []
+    assert watched.after(DELAY * 0.9) == []
+    assert watched.after(DELAY * 0.2) == ["a.jpg"]
+
+
 def test_a_file_renamed_inside_the_inbox_is_given_at_once(watched: Watched) -> None:
     hidden = watched.put(".syncthing.a.jpg.tmp")
     assert watched.after(HOUR / 2) == []
@@ -235,10 +245,14 @@ def test_what_is_there_before_the_start_is_found(tmp_path: Path, wait_for: WaitF
 def test_many_files_are_given_a_few_hundred_at_a_time_and_each_once(watched: Watched) -> None:
     for at in range(1200):
         watched.put(f"{at}.jpg")
-    watched.clock.pass_time(HOUR)
-    batches = [watched.watcher.ready(0.0) for _ in range(4)]
-    watched.clock.pass_time(DELAY)
-    batches += [watched.watcher.ready(0.0) for _ in range(4)]
+    batches: list[list[IncomingFile]] = []
+
+    def all_given() -> bool:
+        batches.append(watched.watcher.ready(0.0))
+        watched.clock.pass_time(DELAY)
+        return sum(map(len, batches)) >= 1200
+
+    watched._wait_for(all_given, what="1,200 files")
     assert max(map(len, batches)) <= 512
     names = [file.original_path for batch in batches for file in batch]
     assert len(names) == len(set(names)) == 1200

@@ -440,7 +440,7 @@ CUTS: list[tuple[Any, str]] = [
     (librarian, "decide"),
     (Placer, "place"),
     (Recorder, "record"),
-    (librarian.Librarian, "_clear"),
+    (librarian, "clear"),
 ]
 
 
