@@ -2,7 +2,8 @@
 
 Mostly such a file is found in place when its incoming copy is read again, and gets its row. But where a file of the
 same content is read before that, it gets the row, and the incoming copy is a duplicate: then nobody would ever ask
-for what stands in the vault already.
+for what stands in the vault already. So what duplicates had left there is removed, or, while the ledger is away and
+cannot tell whose it is, they are no duplicates yet: they get their row, and the journal's replay settles it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from Src.Librarian.clearing import is_one_entry
+from Src.Librarian.collision_handler import Decision, Duplicate, New, Twin
 from Src.Librarian.inspection import Inspected
 from Src.Librarian.recorder import Recorder
 from Src.Librarian.vault import Vault, VaultTrouble
@@ -20,12 +22,20 @@ from Src.Librarian.vault import Vault, VaultTrouble
 logger = logging.getLogger(__name__)
 
 
-def drop_leftovers(duplicates: Sequence[tuple[Inspected, str]], vault: Vault, recorder: Recorder) -> None:
+def not_duplicates_yet(decisions: Sequence[Decision], vault: Vault) -> list[Decision]:
+    """The decisions while the ledger cannot tell whose the file is that stands where a duplicate would be placed."""
+    return [New(one.found) if _is_left(one, vault) else one for one in decisions]
+
+
+def drop_leftovers(duplicates: Sequence[tuple[Inspected, str]], vault: Vault, recorder: Recorder) -> set[str]:
     """Removes from the vault what duplicates had left there unrecorded; each comes with its living kept path.
 
     Under the vault's lock. The batch is recorded by now, so what cannot be removed stays, and holds up nothing.
+    Returns the incoming paths of those whose leftover may have no row, which only the ledger could tell: it went
+    away just now.
     """
-    kept_of = {}
+    kept_of: dict[str, str] = {}
+    incoming: set[str] = set()
     for found, kept_path in duplicates:
         try:
             leftover = _standing(found, vault)
@@ -34,13 +44,31 @@ def drop_leftovers(duplicates: Sequence[tuple[Inspected, str]], vault: Vault, re
             continue
         if leftover is not None and leftover != kept_path:
             kept_of[leftover] = kept_path
+            incoming.add(found.file.path)
     if not kept_of:
-        return
+        return set()
+    unrecorded = recorder.unrecorded(list(kept_of))
+    if unrecorded is None:
+        return incoming
     try:
-        for path in recorder.unrecorded(list(kept_of)):
+        for path in unrecorded:
             _remove(path, kept_of[path], vault)
     except (OSError, VaultTrouble) as error:
         logger.warning("what a killed run has left cannot be removed: %s", error)
+    return set()
+
+
+def _is_left(decision: Decision, vault: Vault) -> bool:
+    try:
+        match decision:
+            case Duplicate():
+                return _standing(decision.found, vault) not in (None, decision.kept.final_path)
+            case Twin():
+                return _standing(decision.found, vault) not in (None, _standing(decision.first, vault))
+            case _:
+                return False
+    except OSError as error:
+        raise VaultTrouble.from_os(error, f"look for {decision.found.file.name} in the vault") from error
 
 
 def _remove(path: str, kept_path: str, vault: Vault) -> None:

@@ -23,7 +23,7 @@ from Src.Librarian.incoming import IncomingFile
 from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedia, Unreadable
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.leftovers import drop_leftovers
+from Src.Librarian.leftovers import drop_leftovers, not_duplicates_yet
 from Src.Librarian.placing import NotPlaced, Placed, Placer, ReadTrouble, Wanted
 from Src.Librarian.recorder import Recorder
 from Src.Librarian.vault import Vault, VaultTrouble
@@ -134,6 +134,8 @@ class Librarian:
             self.recorder.catch_up()
             known = self.recorder.known([found.sha256 for found in media]) if media else {}
             decisions = decide(media, known, self.vault.holds)
+            if not self.recorder.knows_all():
+                decisions = not_duplicates_yet(decisions, self.vault)
             to_place = [one for one in decisions if isinstance(one, New | Restore)]
             answers = self._place([self._wanted(one) for one in to_place])
             placed = {
@@ -153,14 +155,19 @@ class Librarian:
             refused = {path: rejected[id_] for path, one in recorded.items() if (id_ := one.event["id"]) in rejected}
             now = _where_now(placed, recorded)
             self._placer.take_back(now[path] for path in refused if path in now)
-            drop_leftovers(_duplicates(decisions, recorded, refused), self.vault, self.recorder)
+            unclear = drop_leftovers(_duplicates(decisions, recorded, refused), self.vault, self.recorder)
 
         problems = {
             one.found.file.path: answer
             for one, answer in zip(to_place, answers, strict=True)
             if not isinstance(answer, Placed)
         }
-        return [self._outcome(one, recorded, problems, refused) for one in decisions]
+        return [
+            Outcome(one.found.file, "changing")  # to be asked again
+            if one.found.file.path in unclear
+            else self._outcome(one, recorded, problems, refused)
+            for one in decisions
+        ]
 
     def _place(self, wanted: Sequence[Wanted]) -> list[Placed | NotPlaced]:
         """Places a batch durably, or leaves nothing of it."""

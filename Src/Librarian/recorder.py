@@ -148,18 +148,22 @@ class Recorder:
             if entry.asset is not None
         }
 
-    def unrecorded(self, paths: Sequence[str]) -> list[str]:
-        """Which of these paths (as on disk) belong to no original. None of them while that cannot be told for sure."""
+    def knows_all(self) -> bool:
+        """Whether the ledger is there, and nothing waits in the journal."""
+        return not self._journal.segments() and self.connect()
+
+    def unrecorded(self, paths: Sequence[str]) -> list[str] | None:
+        """Which of these paths (as on disk) belong to no original; None while that cannot be told for sure."""
         try:
-            if self._journal.segments() or not self.connect():
-                return []
+            if not self.knows_all():
+                return None
             of_ledger = {to_ledger(path): path for path in paths}
             with self._database.session() as session:
                 rows = session.execute(select(_ASSETS.c.final_path).where(_among(_ASSETS.c.final_path, of_ledger)))
                 recorded = set(rows.scalars())
         except LedgerUnavailable as error:
             self._lost(error)
-            return []
+            return None
         return [path for text, path in of_ledger.items() if text not in recorded]
 
     def record(self, entries: list[LedgerEntry]) -> list[Rejected]:

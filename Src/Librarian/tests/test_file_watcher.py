@@ -728,3 +728,21 @@ def test_a_walk_passes_by_what_cannot_be_read_and_says_so(
         (open_folder / "closed").chmod(mode)
         assert [os.path.basename(path) for path, _ in walk_files(str(open_folder))] == ["b.jpg"]
     assert "closed" in caplog.text and file_watcher.logger.name in {record.name for record in caplog.records}
+
+
+def test_a_tree_too_deep_for_watchdog_is_scanned_instead(tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    os.makedirs(inbox / Path(*["d"] * 400))
+    for _ in range(3):  # os.makedirs is recursive as well
+        (inbox / "d").rename(tmp_path / "d")
+        os.makedirs(inbox / Path(*["d"] * 400))
+        (tmp_path / "d").rename(inbox / Path(*["d"] * 400, "d"))
+    (inbox / "a.jpg").write_bytes(b"a photo")
+    watcher = InboxWatcher(inbox, stability_delay=0, min_file_age=0, scan_interval=HOUR)
+    try:
+        watcher.start()
+        assert [file.original_path for file in watcher.ready(0.0)] == ["a.jpg"]
+        assert watcher.mode == ("polling" if sys.version_info < (3, 12) else "events")
+    finally:
+        watcher.stop()
+        subprocess.run(["rm", "-r", inbox], check=True)  # shutil's is recursive too
