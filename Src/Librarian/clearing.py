@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Literal
 
-from Src.Librarian.fingerprint import NotARegularFile, open_for_writing_elsewhere, open_regular
+from Src.Librarian.fingerprint import NotARegularFile, ReadLease, open_regular
 from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.vault import name_key
 
@@ -23,18 +23,10 @@ def clear(file: IncomingFile, kept_path: str) -> Cleared:
     try:
         fd = open_regular(file.path)
         try:
-            if open_for_writing_elsewhere(fd):
-                return "busy"
+            with ReadLease(fd) as lease:
+                return _remove(file, kept_path, lease)
         finally:
             os.close(fd)
-        kept = os.lstat(kept_path)
-        incoming = os.lstat(file.path)
-        if not FileState.of(incoming).same_content(file.state):
-            logger.info("%s was replaced meanwhile; the newer file is kept and read next", file.original_path)
-            return "stays"
-        if kept.st_size != incoming.st_size or _are_one_entry(file.path, incoming, kept_path, kept):
-            return "stays"
-        os.unlink(file.path)
     except FileNotFoundError:
         return "stays" if os.path.lexists(file.path) else "gone"
     except NotARegularFile:
@@ -42,6 +34,19 @@ def clear(file: IncomingFile, kept_path: str) -> Cleared:
     except OSError as error:
         logger.warning("%s is filed, but cannot be removed: %s", file.original_path, error.strerror)
         return "stays"
+
+
+def _remove(file: IncomingFile, kept_path: str, lease: ReadLease) -> Cleared:
+    kept = os.lstat(kept_path)
+    incoming = os.lstat(file.path)
+    if not FileState.of(incoming).same_content(file.state):
+        logger.info("%s was replaced meanwhile; the newer file is kept and read next", file.original_path)
+        return "stays"
+    if kept.st_size != incoming.st_size or _are_one_entry(file.path, incoming, kept_path, kept):
+        return "stays"
+    if lease.somebody_writes or lease.somebody_waits():
+        return "busy"
+    os.unlink(file.path)
     return "gone"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -11,6 +12,7 @@ import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from Src.Librarian.filesystem import sends_events
 from Src.Librarian.incoming import FileState
@@ -57,23 +59,49 @@ def open_regular(path: str) -> int:
     return fd
 
 
-def open_for_writing_elsewhere(fd: int) -> bool:
-    """Whether any process has this file open for writing, as far as the kernel will say.
+class ReadLease:
+    """A read lease on an open file (fcntl(2), F_SETLEASE), which is only given where nobody writes.
 
-    A read lease is only given where nobody writes (fcntl(2), F_SETLEASE). Where leases are refused for another
-    reason (network filesystem, not our file), the answer is no and the other signs must do.
+    While it is held, whoever opens the file for writing, or truncates it, waits until it is given back. Where leases
+    are refused for another reason (network filesystem, not our file), it says nothing and the other signs must do.
     """
-    try:
-        # Who opens it for writing at this very moment makes the kernel signal us, by default with one that kills.
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except BlockingIOError:
-        # NFS and SMB say the same where the server has merely not handed the file over to us.
-        return sends_events(Path(f"/proc/self/fd/{fd}"))
-    except (OSError, AttributeError):
-        return False
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
+
+    __slots__ = ("_fd", "_held", "somebody_writes")
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._held, self.somebody_writes = fd, False, False
+        try:
+            # Who waits makes the kernel signal us, by default with one that kills.
+            fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            self._held = True
+        except BlockingIOError:
+            # NFS and SMB say the same where the server has merely not handed the file over to us.
+            self.somebody_writes = sends_events(Path(f"/proc/self/fd/{fd}"))
+        except (OSError, AttributeError):
+            pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def somebody_waits(self) -> bool:
+        """Whether somebody wants to write by now. To be asked before it is given back: then they go on."""
+        return self._held and fcntl.fcntl(self._fd, fcntl.F_GETLEASE) != fcntl.F_RDLCK
+
+    def release(self) -> None:
+        if self._held:
+            self._held = False
+            with contextlib.suppress(BlockingIOError):  # the kernel took it: somebody had waited for too long
+                fcntl.fcntl(self._fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+
+
+def open_for_writing_elsewhere(fd: int) -> bool:
+    """Whether any process has this file open for writing, as far as the kernel will say."""
+    with ReadLease(fd) as lease:
+        return lease.somebody_writes
 
 
 def fingerprint(path: str, expected: FileState) -> Fingerprint:

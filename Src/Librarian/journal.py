@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.vault import VaultTrouble, fsync_folder, vault_trouble
+from Src.Librarian.syncing import fsync_folder
+from Src.Librarian.vault import VaultTrouble, vault_trouble
 from Src.Shared.models import new_id
 
 logger = logging.getLogger(__name__)

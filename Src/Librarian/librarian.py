@@ -18,13 +18,14 @@ from typing import Literal
 from Src.Librarian import ledger_entry
 from Src.Librarian.clearing import clear
 from Src.Librarian.collision_handler import Decision, Duplicate, New, Restore, Twin, decide
+from Src.Librarian.copying import NotPlaced, ReadTrouble
 from Src.Librarian.fingerprint import StillChanging
 from Src.Librarian.incoming import IncomingFile
 from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedia, Unreadable
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.leftovers import drop_leftovers, not_duplicates_yet
-from Src.Librarian.placing import NotPlaced, Placed, Placer, ReadTrouble, Wanted
+from Src.Librarian.placing import Placed, Placer, Wanted
 from Src.Librarian.recorder import Recorder
 from Src.Librarian.vault import Vault, VaultTrouble
 from Src.Librarian.worker_pool import WorkerPool

@@ -3,39 +3,38 @@
 Same filesystem: a hard link, which is atomic and fails where the name exists. Otherwise a copy under a temporary name
 in the target folder, hashed while it is written, which then gets its name in one step. Nothing here removes an
 incoming file, and nothing is ever written over.
+
+A name in the vault never comes to disk before its bytes do, nor before those of the incoming file: else a power cut
+could leave half an original there, or a whole one to which nothing in the inbox leads any more.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import json
 import logging
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from Src.Librarian.copying import NotPlaced, copy, read_only, read_trouble, unchanged
 from Src.Librarian.filesystem import syncs_by_syncfs
 from Src.Librarian.fingerprint import (
     NotARegularFile,
+    ReadLease,
     StillChanging,
-    open_for_writing_elsewhere,
-    open_regular,
 )
 from Src.Librarian.incoming import FileState, IncomingFile
+from Src.Librarian.syncing import fsync_folder, fsync_path, sync_incoming
 from Src.Librarian.vault import (
     NO_LINK,
     Vault,
     VaultFolder,
     VaultTrouble,
-    fsync_folder,
-    fsync_path,
     name_in_one_step,
     vault_trouble,
 )
@@ -43,14 +42,7 @@ from Src.Shared.models import new_id
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 1024 * 1024
-_FICLONE = 0x40049409  # ioctl_ficlonerange(2)
-_TIMES_REFUSED = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 _TEMPORARY = ".factory-copy-"
-
-
-class ReadTrouble(Exception):
-    """An incoming file could not be read, or the vault can hold none of its kind. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +66,6 @@ class Placed:
     inode: int
     created: bool  # False: it stood there already, from an earlier run that was cut off
     mode_before: int | None  # of the incoming file, where it shares the inode
-
-
-# Why a file was not placed: it changed, is gone or no regular file any more, or could not be read.
-NotPlaced = StillChanging | NotARegularFile | FileNotFoundError | ReadTrouble
 
 
 class Placer:
@@ -106,6 +94,7 @@ class Placer:
         to_copy: list[int] = []
         folders = {name: self._vault.folder(name) for name in dict.fromkeys(one.folder for one in wanted)}
         by_syncfs = syncs_by_syncfs(self._vault.originals)
+        sync_incoming([one.file for one in wanted], self._copiers)
         try:
             for index, one in enumerate(wanted):
                 answer = self._link(one, folders[one.folder])
@@ -176,15 +165,15 @@ class Placer:
     def _link(self, one: Wanted, folder: VaultFolder) -> Placed | NotPlaced | None:
         """None: it cannot be linked, it must be copied."""
         try:
-            with _unchanged(one.file) as (fd, status):
+            with unchanged(one.file) as (fd, status, lease):
                 found = self._standing_already(one, folder, status)
-                return found if found is not None or not one.may_link else self._link_open_file(one, folder, fd)
+                return found if found is not None or not one.may_link else self._link_open_file(one, folder, fd, lease)
         except (StillChanging, NotARegularFile, FileNotFoundError) as problem:
             return problem
         except OSError as error:
-            return _read_trouble(error)
+            return read_trouble(error)
 
-    def _link_open_file(self, one: Wanted, folder: VaultFolder, fd: int) -> Placed | None:
+    def _link_open_file(self, one: Wanted, folder: VaultFolder, fd: int, lease: ReadLease) -> Placed | None:
         """Raises StillChanging, FileNotFoundError where the incoming file has gone, and VaultTrouble."""
         try:
             name = folder.first_free(one.name, lambda target: os.link(one.file.path, target, follow_symlinks=False))
@@ -202,8 +191,8 @@ class Placer:
         same = FileState.of(linked).same_content(one.file.state)
         if same:
             _make_read_only(fd, mode)
-        # Who opened it for writing before it was read-only is seen now.
-        if not same or not FileState.of(os.fstat(fd)).same_content(one.file.state) or open_for_writing_elsewhere(fd):
+        # Who wants to write was let in before it was read-only, and goes on as soon as the lease is given back.
+        if not same or not FileState.of(os.fstat(fd)).same_content(one.file.state) or lease.somebody_waits():
             self.take_back([placed])
             raise StillChanging(one.file.path)
         return placed
@@ -233,13 +222,17 @@ class Placer:
             self._vault.storage / one.folder / f"{_TEMPORARY}{token}-{index}" for index, one in enumerate(wanted)
         ]
         answers: list[Placed | NotPlaced] = []
+        problems: list[NotPlaced | None] = []
         jobs = [
-            self._copiers.submit(_copy, one, temporary, self._interrupted, sync_each)
+            self._copiers.submit(copy, one.file, one.sha256, temporary, self._interrupted, sync=sync_each)
             for one, temporary in zip(wanted, temporaries, strict=True)
         ]
         try:
-            for one, temporary, job in zip(wanted, temporaries, jobs, strict=True):
-                problem = job.result()
+            for job in jobs:
+                problems.append(job.result())
+            if not sync_each:
+                self._vault.sync()
+            for one, temporary, problem in zip(wanted, temporaries, problems, strict=True):
                 answers.append(problem or self._publish(one, folders[one.folder], temporary))
             return answers
         except BaseException:
@@ -280,87 +273,6 @@ class Placer:
         return note
 
 
-def _copy(one: Wanted, temporary: Path, interrupted: threading.Event, sync: bool) -> NotPlaced | None:
-    """Copies a file and checks what was written against its fingerprint. Runs in a thread."""
-    try:
-        with _unchanged(one.file) as (source, status):
-            try:
-                _write_copy(source, status, one.sha256, temporary, interrupted, sync)
-            except _Unreadable as error:
-                changed = FileState.of(os.fstat(source)) != one.file.state
-                return StillChanging(one.file.path) if changed else ReadTrouble(str(error))
-            except OSError as error:
-                if error.errno == errno.EFBIG:
-                    return ReadTrouble("it is too large for the vault's filesystem")
-                raise VaultTrouble.from_os(error, f"copy {one.name} to {temporary.parent}") from error
-            if FileState.of(os.fstat(source)) != one.file.state or open_for_writing_elsewhere(source):
-                return StillChanging(one.file.path)
-    except (StillChanging, NotARegularFile, FileNotFoundError) as problem:
-        return problem
-    except OSError as error:
-        return _read_trouble(error)
-    return None
-
-
-class _Unreadable(Exception):
-    """Reading, not writing, failed."""
-
-
-def _write_copy(
-    source: int, status: os.stat_result, sha256: str, temporary: Path, interrupted: threading.Event, sync: bool
-) -> None:
-    target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.ioctl(target, _FICLONE, source)  # shares the very blocks that were read
-        except OSError:
-            if _copy_bytes(source, target, interrupted) != sha256:
-                raise _Unreadable("two readings of the file differ; check the disk and the memory") from None
-        try:
-            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-        except OSError as error:
-            if error.errno not in _TIMES_REFUSED:
-                raise
-        with contextlib.suppress(OSError):
-            os.fchmod(target, _read_only(status.st_mode))
-        if sync:
-            os.fsync(target)
-    finally:
-        os.close(target)
-
-
-def _copy_bytes(source: int, target: int, interrupted: threading.Event) -> str:
-    digest = hashlib.sha256()
-    buffer = bytearray(_CHUNK)
-    os.lseek(source, 0, os.SEEK_SET)
-    while True:
-        if interrupted.is_set():
-            raise VaultTrouble("stopped while copying; nothing of it stays")
-        try:
-            count = os.readv(source, [buffer])
-        except OSError as error:
-            raise _Unreadable(f"cannot be read: {error.strerror}") from error
-        if not count:
-            return digest.hexdigest()
-        chunk = memoryview(buffer)[:count]
-        digest.update(chunk)
-        while chunk:
-            chunk = chunk[os.write(target, chunk) :]
-
-
-@contextlib.contextmanager
-def _unchanged(file: IncomingFile) -> Iterator[tuple[int, os.stat_result]]:
-    """An incoming file, opened, in the state in which it was read, and with nobody writing to it."""
-    fd = open_regular(file.path)
-    try:
-        status = os.fstat(fd)
-        if FileState.of(status) != file.state or open_for_writing_elsewhere(fd):
-            raise StillChanging(file.path)
-        yield fd, status
-    finally:
-        os.close(fd)
-
-
 def _noted_folders(note: Path) -> list[str]:
     try:
         folders: list[str] = json.loads(note.read_text())["folders"]
@@ -391,12 +303,4 @@ def _is_empty_file(entry: os.DirEntry[str]) -> bool:
 def _make_read_only(file: str | int, mode: int) -> None:
     """`file`: its path or its descriptor."""
     with contextlib.suppress(OSError):  # not where the filesystem or the owner does not let us
-        os.chmod(file, _read_only(mode))
-
-
-def _read_only(mode: int) -> int:
-    return (mode & 0o777 & ~0o222) | 0o400
-
-
-def _read_trouble(error: OSError) -> ReadTrouble:
-    return ReadTrouble(f"cannot be read: {error.strerror}")
+        os.chmod(file, read_only(mode))

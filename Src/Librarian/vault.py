@@ -20,6 +20,7 @@ from datetime import date
 from pathlib import Path
 
 from Src.Librarian.fingerprint import NotARegularFile, open_regular, sha256_of
+from Src.Librarian.syncing import fsync_folder, syncfs
 
 MARKER = ".photo-factory-vault"
 MARKER_TEXT = (
@@ -186,11 +187,20 @@ class Vault:
             raise VaultTrouble.from_os(error, f"open the vault {self.originals}") from error
         try:
             yield
-            if _libc.syncfs(fd) != 0:
-                code = ctypes.get_errno()
-                raise VaultTrouble.from_os(OSError(code, os.strerror(code)), f"sync the vault {self.originals}")
+            self._sync(fd)
         finally:
             os.close(fd)
+
+    def sync(self) -> None:
+        """Brings to disk what was written into the vault so far. Raises VaultTrouble."""
+        with self.durably():
+            pass
+
+    def _sync(self, fd: int) -> None:
+        try:
+            syncfs(fd)
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"sync the vault {self.originals}") from error
 
 
 class VaultFolder:
@@ -333,23 +343,6 @@ def _cut(stem: str, size: int) -> str:
 def _size(name: str) -> int:
     """Bytes on disk."""
     return len(name) if name.isascii() else len(os.fsencode(name))
-
-
-def fsync_folder(path: Path) -> None:
-    """Makes the names in a folder durable."""
-    fsync_path(path, os.O_DIRECTORY)
-
-
-def fsync_path(path: str | Path, flags: int = os.O_NOFOLLOW) -> None:
-    """Makes what stands at a path durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # fsync(2): it cannot be synced, being what it is
-            raise
-    finally:
-        os.close(fd)
 
 
 def name_in_one_step(temporary: Path, target: str) -> None:

@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
-from Src.Librarian import placing
+from Src.Librarian import copying, syncing
+from Src.Librarian import vault as vault_module
+from Src.Librarian.copying import NotPlaced, ReadTrouble
 from Src.Librarian.fingerprint import NotARegularFile, StillChanging
 from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.placing import NotPlaced, Placed, Placer, ReadTrouble, Wanted
+from Src.Librarian.placing import Placed, Placer, Wanted
 from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
 from Src.Librarian.vault import Vault, VaultFolder, VaultTrouble
 from Src.Shared.settings import PROJECT_ROOT
@@ -150,7 +152,7 @@ def test_where_the_filesystem_shares_blocks_a_copy_shares_them(
     vault, placer = placer_in(disk)
     content = os.urandom(1 << 20)
     path = put(disk, "a.jpg", content)
-    monkeypatch.setattr(placing, "_copy_bytes", lambda *_: pytest.fail("copied byte by byte"))
+    monkeypatch.setattr(copying, "_copy_bytes", lambda *_: pytest.fail("copied byte by byte"))
     placed = ok(placer.place([wanted(path, may_link=False)])[0])
     kept = vault.storage / placed.final_path
     assert kept.read_bytes() == content and not os.path.samefile(kept, path)
@@ -219,6 +221,37 @@ def test_where_syncfs_is_not_enough_every_file_and_folder_is_synced_before_the_a
     assert f"{DAY}/before.jpg" in synced
     last_copy = max(synced.index(name) for name in copies)
     assert {DAY, "Originals/2023", "Originals"} <= set(synced[last_copy:]), "their names come after them"
+
+
+def test_no_name_comes_to_disk_before_its_bytes_and_those_of_the_incoming_file(
+    inbox: Path, either: tuple[Vault, Placer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _vault, placer = either
+    happened: list[str] = []
+    syncfs, link, open_ = syncing.syncfs, os.link, os.open
+
+    def noted_sync(fd: int) -> None:
+        happened.append("inbox synced" if os.fstat(fd).st_dev == os.stat(inbox).st_dev else "vault synced")
+        syncfs(fd)
+
+    def noted_link(source: Any, target: Any, **more: Any) -> None:
+        happened.append("named")
+        link(source, target, **more)
+
+    def noted_open(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if flags & os.O_EXCL:
+            happened.append("copied")
+        return open_(path, flags, *more, **named)
+
+    monkeypatch.setattr(syncing, "syncfs", noted_sync)
+    monkeypatch.setattr(vault_module, "syncfs", noted_sync)
+    monkeypatch.setattr(os, "link", noted_link)
+    monkeypatch.setattr(os, "open", noted_open)
+    ok(placer.place([wanted(put(inbox, "a.jpg"))])[0])
+    if "copied" in happened:
+        assert happened == ["inbox synced", "named", "copied", "vault synced", "named"]  # (first it tries to link)
+    else:
+        assert happened == ["inbox synced", "named"]
 
 
 def test_a_sync_that_fails_takes_the_batch_back(
@@ -342,7 +375,7 @@ def test_what_a_run_that_was_cut_off_has_placed_is_found_there(inbox: Path, eith
 KILLED = """
 import os, sys
 from pathlib import Path
-from Src.Librarian import placing, vault as vault_module
+from Src.Librarian import copying, placing, vault as vault_module
 from Src.Librarian.tests.test_placing import wanted
 from Src.Librarian.vault import Vault
 storage, moment = Path(sys.argv[1]), sys.argv[2]
@@ -350,7 +383,7 @@ def pause(*_, **__):
     print("now", flush=True)
     sys.stdin.read()
 if moment == "copying":
-    placing._copy_bytes = lambda source, target, interrupted: (os.write(target, b"half"), pause())
+    copying._copy_bytes = lambda source, target, interrupted: (os.write(target, b"half"), pause())
 elif moment == "copied":
     os.utime = pause
 elif moment == "named":
@@ -474,15 +507,22 @@ def tick(folder: Path, since: int) -> bool:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_file_that_changes_at_the_very_moment_of_linking_leaves_nothing_in_the_vault(
-    change: str, inbox: Path, tmp_path: Path, placer_in: MakePlacer, monkeypatch: pytest.MonkeyPatch
+    change: str,
+    inbox: Path,
+    tmp_path: Path,
+    placer_in: MakePlacer,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_for: WaitFor,
 ) -> None:
     vault, placer = placer_in(tmp_path)
     path = put(inbox, "a.jpg")
     one, link = wanted(path), os.link
+    changing = threading.Thread(target=CHANGES[change][0], args=(path,))
 
     def late(source: Any, target: Any, **more: Any) -> None:
         monkeypatch.undo()
-        CHANGES[change][0](path)
+        changing.start()
+        wait_for(lambda: not changing.is_alive() or somebody_waits_for_a_lease())
         link(source, target, **more)
 
     monkeypatch.setattr(os, "link", late)
@@ -491,6 +531,7 @@ def test_a_file_that_changes_at_the_very_moment_of_linking_leaves_nothing_in_the
     else:
         wanted_answer = FileNotFoundError if change == "vanishes" else StillChanging
         assert type(placer.place([one])[0]) is wanted_answer
+    changing.join()
     assert [path for path in vault.originals.rglob("*") if not path.is_dir()] == [
         vault.originals / ".photo-factory-vault"
     ], "not even a symlink or a FIFO"
@@ -502,21 +543,42 @@ def test_a_file_that_changes_at_the_very_moment_of_linking_leaves_nothing_in_the
         assert os.path.lexists(path)
 
 
-def test_a_writer_who_comes_at_the_very_moment_of_linking_is_noticed(
-    inbox: Path, tmp_path: Path, placer_in: MakePlacer, monkeypatch: pytest.MonkeyPatch
+def somebody_waits_for_a_lease() -> bool:
+    return "LEASE  BREAKING" in Path("/proc/locks").read_text()
+
+
+@pytest.mark.parametrize("same_size_and_mtime", [True, False])
+def test_a_writer_who_comes_at_the_very_moment_of_linking_waits_and_is_noticed(
+    inbox: Path,
+    tmp_path: Path,
+    placer_in: MakePlacer,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_for: WaitFor,
+    same_size_and_mtime: bool,
 ) -> None:
+    """Else the vault could hold the new bytes under the fingerprint of the old ones."""
     vault, placer = placer_in(tmp_path)
-    path = put(inbox, "a.jpg")
-    one, link, writers = wanted(path), os.link, []
+    path = put(inbox, "a.jpg", b"old bytes")
+    one, link = wanted(path), os.link
+
+    def rewrite() -> None:
+        with open(path, "r+b") as file:
+            file.write(b"new bytes")
+        if same_size_and_mtime:
+            os.utime(path, ns=(OLD_NS, OLD_NS))
+
+    writer = threading.Thread(target=rewrite)
 
     def late(source: Any, target: Any, **more: Any) -> None:
-        writers.append(os.open(path, os.O_WRONLY))  # and writes later
+        writer.start()
+        wait_for(somebody_waits_for_a_lease)
         link(source, target, **more)
 
     monkeypatch.setattr(os, "link", late)
     assert isinstance(placer.place([one])[0], StillChanging)
-    os.close(writers[0])
-    assert files_in(vault) == {} and path.read_bytes() == b"a photo"
+    writer.join()
+    assert files_in(vault) == {} and path.read_bytes() == b"new bytes"
+    assert stat.S_IMODE(os.lstat(path).st_mode) == 0o640
 
 
 @pytest.mark.parametrize("change", ["grows", "shrinks", "is replaced", "vanishes", "is opened for writing"])

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from Src.Librarian import vault as module
+from Src.Librarian import syncing
 from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
 from Src.Librarian.vault import (
     MARKER,
@@ -417,7 +417,7 @@ def test_a_sync_that_fails_is_trouble(vault: Vault, monkeypatch: pytest.MonkeyPa
             ctypes.set_errno(errno.EIO)
             return -1
 
-    monkeypatch.setattr(module, "_libc", Failing())
+    monkeypatch.setattr(syncing, "_libc", Failing())
     with pytest.raises(VaultTrouble, match="input/output error; check the disk"), vault.durably():
         pass
 
