@@ -12,13 +12,14 @@ from Src.Librarian.vault import name_key
 
 logger = logging.getLogger(__name__)
 
-Cleared = Literal["gone", "busy", "stays"]
+Cleared = Literal["gone", "not_now", "stays"]
 
 
 def clear(file: IncomingFile, kept_path: str) -> Cleared:
     """Removes the incoming copy of a file whose content is safe at `kept_path` (absolute).
 
-    "busy": it is not removed, because somebody has it open for writing.
+    "not_now": it is not what was filed any more, or is being written to, or the vault has gone: to be asked again.
+    "stays": it cannot be removed.
     """
     try:
         fd = open_regular(file.path)
@@ -28,26 +29,39 @@ def clear(file: IncomingFile, kept_path: str) -> Cleared:
         finally:
             os.close(fd)
     except FileNotFoundError:
-        return "stays" if os.path.lexists(file.path) else "gone"
+        return "not_now" if os.path.lexists(file.path) else "gone"
     except NotARegularFile:
-        return "stays"
+        return "not_now"
     except OSError as error:
         logger.warning("%s is filed, but cannot be removed: %s", file.original_path, error.strerror)
         return "stays"
 
 
 def _remove(file: IncomingFile, kept_path: str, lease: ReadLease) -> Cleared:
-    kept = os.lstat(kept_path)
+    try:
+        kept = os.lstat(kept_path)
+    except OSError:
+        return "not_now"
     incoming = os.lstat(file.path)
-    if not FileState.of(incoming).same_content(file.state):
-        logger.info("%s was replaced meanwhile; the newer file is kept and read next", file.original_path)
-        return "stays"
-    if kept.st_size != incoming.st_size or _are_one_entry(file.path, incoming, kept_path, kept):
+    if kept.st_size != incoming.st_size:
+        return "not_now"
+    if _are_one_entry(file.path, incoming, kept_path, kept):
         return "stays"
     if lease.somebody_writes or lease.somebody_waits():
-        return "busy"
-    os.unlink(file.path)
-    return "gone"
+        return "not_now"
+    incoming = os.lstat(file.path)  # nothing comes between this look and the removal
+    if _is_as_filed(file, incoming, kept):
+        os.unlink(file.path)
+        return "gone"
+    logger.info("%s was changed meanwhile; the newer content is kept and read next", file.original_path)
+    return "not_now"
+
+
+def _is_as_filed(file: IncomingFile, incoming: os.stat_result, kept: os.stat_result) -> bool:
+    state = FileState.of(incoming)
+    if os.path.samestat(incoming, kept):  # our own link and chmod have changed its ctime
+        return state.same_content(file.state)
+    return state == file.state  # else it tells of a change also where size and mtime are as before
 
 
 def is_one_entry(one: str, other: str) -> bool:

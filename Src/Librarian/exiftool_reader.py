@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import os
+import resource
 import select
 import selectors
 import shutil
@@ -37,6 +38,11 @@ Tags = dict[str, str]
 
 # Bounds what one hanging file costs its neighbours: they are asked again, one by one.
 BATCH = 64
+
+# Real photos and videos make ExifTool take up to 50 MB; hostile ones of a few kB could make it take gigabytes.
+MOST_MEMORY = 80 * 2**20
+# Far more than all tags asked for of a whole batch; a hostile text may be of any length.
+MOST_OUTPUT = 8 * 2**20
 
 # An ExifTool that does not start may take its time limit to show it: not with every batch again.
 START_AGAIN_AFTER = 60.0
@@ -156,7 +162,7 @@ class ExifToolReader:
         except ExifToolSilent:
             return Answer(error=f"ExifTool gave no answer in {self._time_limit:g} s")
         except ExifToolDied:
-            return Answer(error="ExifTool crashed on this file")
+            return Answer(error="ExifTool crashed on this file, or needs too much memory for it")
         if len(records) != 1:
             return Answer(error="ExifTool could not read it")
         return _answer(records[0])
@@ -305,6 +311,8 @@ class _StayOpen(ExifTool):  # type: ignore[misc]  # PyExifTool has no type hints
                     if not chunk:
                         raise ExifToolDied("ExifTool died.")
                     output[key.fd] += chunk
+                    if len(output[key.fd]) > MOST_OUTPUT:
+                        raise ExifToolDied("ExifTool says too much.")
         return bytes(output[stdout].rstrip()[: -len(ready)])
 
     def _discard(self) -> None:
@@ -327,6 +335,7 @@ def _follow_parent(parent: int) -> Callable[[], None]:
 
     def follow() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
 

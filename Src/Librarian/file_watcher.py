@@ -88,6 +88,7 @@ class InboxWatcher:
         self._prune_after = prune_after
         self._held: dict[str, _Held] = {}
         self._releases: list[tuple[float, str]] = []
+        self._let_go: set[str] = set()
         self._in_hand: dict[str, FileState] = {}
         self._changes: queue.SimpleQueue[tuple[str, _Change]] = queue.SimpleQueue()
         self._observer: BaseObserver | None = None
@@ -171,6 +172,11 @@ class InboxWatcher:
         """Whether the file is being left alone."""
         return os.path.join(self._inbox, original_path) in self._held
 
+    def let_go(self) -> set[str]:
+        """Files that are left alone no longer, for whatever reason, since this was last asked."""
+        gone, self._let_go = self._let_go, set()
+        return gone
+
     def stands(self, original_path: str, size: int, mtime_ns: int, inode: int) -> bool:
         """Whether the file is in the inbox as it was."""
         return _state_if(os.path.join(self._inbox, original_path), size, mtime_ns, inode) is not None
@@ -181,6 +187,10 @@ class InboxWatcher:
         state = _state_of(file.path)
         if state is not None:
             self._tracker.put_back(file.path, state, self._clock.now())
+
+    def check(self) -> None:
+        """Raises InboxTrouble where the inbox as a whole cannot be read."""
+        self._entries(self._inbox)
 
     def idle(self) -> bool:
         """Whether nothing waits to become complete and nothing is in hand."""
@@ -196,6 +206,7 @@ class InboxWatcher:
         self._told_unreadable &= self._unreadable
         for path in [path for path in self._held if path not in seen and not self._is_hidden_from_us(path)]:
             del self._held[path]
+            self._let_go.add(path[len(self._inbox) + 1 :])
         took = self._clock.now().steady - began.steady
         interval = self._scan_interval if self._with_events else max(self._scan_interval, took * _SCAN_SHARE)
         if self._after_overflow:
@@ -237,6 +248,7 @@ class InboxWatcher:
             if held.state == state and (held.until is None or held.until > now.steady):
                 return
             del self._held[path]
+            self._let_go.add(path[len(self._inbox) + 1 :])
         self._tracker.see(path, state, now, renamed=change == "renamed", closed=change == "closed")
 
     def _scan_folder(self, top: str, now: Now, seen: set[str], prune_after: float) -> None:

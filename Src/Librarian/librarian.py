@@ -48,7 +48,7 @@ class Outcome:
     final_path: str | None = None  # where its content is kept, relative to the storage root
     reason: str | None = None
     cleared: bool = False  # the incoming copy is gone
-    busy: bool = False  # it is not gone, because somebody has it open for writing
+    busy: bool = False  # it is not gone, and to be asked again: it is written to, or was changed
     reported: bool = False  # its fate is in the ledger or the journal
 
 
@@ -208,7 +208,7 @@ class Librarian:
         # As the ledger has it: what seemed new may be a duplicate after all, and stand under another name.
         kept = from_ledger(entry.event["final_path"])
         cleared = clear(file, f"{self.vault.storage}/{kept}") if self._clear_incoming else "stays"
-        return Outcome(file, result, kept, cleared=cleared == "gone", busy=cleared == "busy", reported=True)
+        return Outcome(file, result, kept, cleared=cleared == "gone", busy=cleared == "not_now", reported=True)
 
 
 def _duplicates(

@@ -85,6 +85,10 @@ _NOT_PICTURES = (b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B ", b"aax ", b"jp2 ", 
 _BEFORE_THE_FIRST = (b"wide", b"free", b"skip", b"pnot", b"PICT")
 _GENERIC_IMAGE_BRANDS = (b"mif1", b"msf1", b"mif2")
 
+# What can never answer with a kind of ours, and takes most of the time: looking into compressed data, tar, EMX, text,
+# office files, CSV, tokens, encodings, JSON (libmagic(3)).
+_NO_CHECKS = 0x1000 | 0x2000 | 0x8000 | 0x20000 | 0x40000 | 0x80000 | 0x100000 | 0x200000 | 0x400000
+
 _libmagic = threading.local()  # its handle is not to be shared between threads
 
 
@@ -152,4 +156,6 @@ def _magic() -> magic.Magic:
     found: magic.Magic | None = getattr(_libmagic, "handle", None)
     if found is None:
         found = _libmagic.handle = magic.Magic(mime=True)
+        found.flags |= _NO_CHECKS
+        magic.magic_setflags(found.cookie, found.flags)
     return found

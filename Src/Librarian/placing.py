@@ -269,6 +269,7 @@ class Placer:
                 os.fsync(file.fileno())
             fsync_folder(notes)
         except OSError as error:
+            _removed(note)
             raise VaultTrouble.from_os(error, f"write in {notes}") from error
         return note
 

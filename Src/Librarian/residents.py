@@ -29,6 +29,7 @@ class Residents:
         self._counts: Counter[InboxState] = Counter()
         self._unsaved: dict[str, Stays] = {}
         self._to_forget: set[str] = set()
+        self._loose: set[str] = set()  # known, and not held by the watcher
 
     def count(self, state: InboxState) -> int:
         return self._counts[state]
@@ -70,7 +71,7 @@ class Residents:
                     self._leave(outcome)
                 case _ if outcome.cleared:
                     self._leave(outcome)
-                case _:  # filed, but still in the inbox: replaced meanwhile, or it cannot be removed
+                case _:  # filed, but still in the inbox
                     entries += self._not_cleared(outcome)
         self.save()
         return entries
@@ -84,10 +85,13 @@ class Residents:
 
     def drop_missing(self) -> None:
         """Forgets files that have left the inbox by another hand."""
-        for path, stays in list(self._known.items()):
-            if not self._watcher.is_held(path) and not self._watcher.stands(
-                path, stays.file_size, stays.mtime_ns, stays.inode
-            ):
+        self._loose |= self._watcher.let_go()  # to look at all of them every few seconds would take its time
+        for path in list(self._loose):
+            stays = self._known.get(path)
+            if stays is None or self._watcher.is_held(path):
+                self._loose.discard(path)
+            elif not self._watcher.stands(path, stays.file_size, stays.mtime_ns, stays.inode):
+                self._loose.discard(path)
                 self._unknow(path)
                 self._to_forget.add(path)
         self.save()
@@ -140,7 +144,10 @@ class Residents:
 
 def _as_it_is_now(file: IncomingFile) -> IncomingFile:
     """Our own link, and its undoing, change ctime: that is no change for which the file should be tried again."""
-    state = regular_file_state(file.path)
+    try:
+        state = regular_file_state(file.path)
+    except OSError:  # its folder cannot be looked into now; the next scan will say
+        return file
     return file._replace(state=state) if state is not None and state.same_content(file.state) else file
 
 

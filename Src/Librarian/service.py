@@ -72,6 +72,7 @@ class InboxService:
         self._lock = InboxLock(settings.inbox, settings.state / "librarian.lock")
         self._pause = 0.0
         self._trouble: str | None = None
+        self._unsettled = False
         self._loaded = False
         self._loaded_at = float("-inf")
         self.tally = Tally()
@@ -152,7 +153,8 @@ class InboxService:
                 if findings and (len(findings) >= batch_size or not len(workers)):
                     batch, findings = findings[:batch_size], findings[batch_size:]
                     self._settle(batch)
-                self._out_of_trouble()
+                if not self._unsettled or self._watcher.idle():
+                    self._out_of_trouble()
                 self._librarian.catch_up_if_needed()
             except (VaultTrouble, InboxTrouble) as trouble:
                 self._give_back(findings)
@@ -171,7 +173,18 @@ class InboxService:
             outcomes = self._librarian.settle(batch)
         except VaultTrouble:
             self._give_back(batch)
+            self._unsettled = True  # only when a batch is settled again is the trouble over
             raise
+        self._unsettled = False
+        trouble = self._inbox_trouble(outcomes)
+        if trouble is not None:  # no file is to blame
+            self._give_back([one for one in outcomes if _is_blamed(one)])
+            outcomes = [one for one in outcomes if not _is_blamed(one)]
+        self._count(outcomes)
+        if trouble is not None:
+            raise trouble
+
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
         self.tally.add(outcomes)
         failures = self._residents.settle(outcomes)
         # Filed, and yet not done with: the inbox copy cannot be removed.
@@ -182,9 +195,18 @@ class InboxService:
         if self._progress is not None:
             self._progress(self.tally, self._watcher.waiting + len(self._librarian.workers))
 
-    def _give_back(self, findings: Sequence[Finding]) -> None:
-        for finding in findings:
-            self._watcher.put_back(finding.file)
+    def _inbox_trouble(self, outcomes: Sequence[Outcome]) -> InboxTrouble | None:
+        """Why files that failed may have done so: the inbox as a whole cannot be used."""
+        if any(map(_is_blamed, outcomes)):
+            try:
+                self._watcher.check()
+            except InboxTrouble as trouble:
+                return trouble
+        return None
+
+    def _give_back(self, given: Sequence[Finding] | Sequence[Outcome]) -> None:
+        for one in given:
+            self._watcher.put_back(one.file)
 
     def _reload(self) -> None:
         """The register in the ledger may have been changed by a person who asks for a retry."""
@@ -209,6 +231,7 @@ class InboxService:
 
     def _out_of_trouble(self) -> None:
         if self._trouble is not None:
+            self._librarian.prepare()  # what could not be cleaned up then
             logger.info("working again; it was: %s", self._trouble)
         self._trouble, self._pause = None, 0.0
 
@@ -230,6 +253,11 @@ class InboxService:
                 waiting=self._watcher.waiting + len(self._librarian.workers),
             )
         )
+
+
+def _is_blamed(outcome: Outcome) -> bool:
+    filed = outcome.result in ("new", "duplicate", "restored")
+    return outcome.result == "failed" or (filed and not outcome.cleared and not outcome.busy)
 
 
 def _log(outcomes: Sequence[Outcome]) -> None:

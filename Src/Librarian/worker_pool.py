@@ -132,10 +132,10 @@ class WorkerPool:
         """A broken pool answers no more: what it has finished is taken, the rest is read again."""
         self._kill()
         running, self._running = self._running, {}
-        wait(running)
         findings: list[Finding] = []
         for future, files in running.items():
-            if future.cancelled() or future.exception() is not None:
+            # Nothing is under way any more. What the shutdown cancelled never ends for `wait`: not waited for.
+            if not future.done() or future.cancelled() or future.exception() is not None:
                 self._suspects.extend(files)
             else:
                 findings += future.result()
