@@ -134,6 +134,7 @@ class Campaign:
             now = time.monotonic()
             if not self.feeder.waiting():
                 return False
+            time.sleep(0.005)
             assert now < limit, f"it does not go on within {_MOMENT_LIMIT:g} s"
             if moment == "any time" and now >= any_time:
                 return True
@@ -145,9 +146,7 @@ class Campaign:
                 break
         else:
             return False
-        end = time.monotonic() + chance.uniform(0.0, 0.02)  # anywhere in a batch, not always right after a placement
-        while time.monotonic() < end:
-            pass
+        time.sleep(chance.uniform(0.0, 0.02))  # anywhere in a batch, not always right after a placement
         return True
 
     def _check(self) -> None:
