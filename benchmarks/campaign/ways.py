@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Stack.tests.feeder import Feeder
-from Stack.tests.real_factory import Factory, Running, command_line, wait_until
+from Stack.tests.real_factory import Factory, Running, command_line, parent, wait_until
 
 _REST_LIMIT = 90.0  # seconds; the pauses between tries to reach a ledger grow while it is killed again and again
 _END_LIMIT = 15.0  # seconds within which every process is gone
@@ -157,6 +157,9 @@ class Up(Way):
         return self.factory.named("Src.Librarian.librarian")
 
     def _all_filed(self, feeder: Feeder) -> bool:
+        librarians = self._librarian()
+        if not librarians or {parent(pid) for pid in librarians} != set(self._command()):
+            return False  # one whose runner was killed may do the work to its end
         journal = self.factory.storage / ".factory" / "journal"
         if feeder.waiting() or any(journal.glob("*")):
             return False
