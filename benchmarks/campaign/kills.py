@@ -30,7 +30,7 @@ from Stack.tests.real_factory import SHORT_DELAYS, Factory
 
 UNIT = "kills"  # in the middle of filing; those that came before or after it are told apart
 FULL = 500
-SHORT = 10
+SHORT = 8
 
 _PER_FACTORY = 24  # kills
 _PER_CHECK = 12  # kills between two checks of the whole promise
@@ -64,7 +64,7 @@ def run(orders: Orders) -> Figures:
                 last = ", ".join(campaign.killed[-5:])
                 figures.blame(
                     f"kills, seed {orders.seed}, factory {number} ({how}), last killed: {last}",
-                    [f"{type(error).__name__}: {error}".splitlines()[0]],
+                    [f"{type(error).__name__}: {error}".splitlines()[0][:1000]],
                 )
                 print(campaign.way.said[-5000:], file=sys.stderr)
             else:
