@@ -26,11 +26,12 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -129,8 +130,10 @@ class Life:
         before, photos_waiting = self._factory.filed(), self._waiting()
         # Below zero: while it starts, PostgreSQL's first start included.
         shares = sorted(self._chance.uniform(-0.15, 0.95) for _ in range(cuts))
+        sender = Sender(self._factory.inbox, self._chance.randrange(1 << 40))
         with (
-            Sender(self._factory.inbox, self._chance.randrange(1 << 40)) as sender,
+            beside(sender.work),
+            beside(partial(sync_often, self._folders)),
             self._factory.start("ingest", env=environment) as running,
         ):
             for share in shares:
@@ -169,20 +172,10 @@ class Sender:
         self._inbox = inbox
         self._outside = inbox.with_name("sender")  # on the same filesystem
         self._seed = seed
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._send)
-        self.sent: list[Source] = []  # those in hand included
+        self.sent: list[Source] = []  # the one in hand included
 
-    def __enter__(self) -> Sender:
+    def work(self, stopping: threading.Event) -> None:
         self._outside.mkdir(exist_ok=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _send(self) -> None:
         for number in itertools.count(self._seed):
             content = unique_jpeg(number, size=60_000)
             name = f"sent-{number}.jpg"
@@ -193,10 +186,33 @@ class Sender:
             else:
                 with open(self._inbox / name, "wb", buffering=0) as file:
                     file.write(content[:20_000])
-                    self._stopping.wait(0.05)
+                    stopping.wait(0.05)
                     file.write(content[20_000:])
-            if self._stopping.wait(0.05):
+            if stopping.wait(0.05):
                 return
+
+
+def sync_often(folders: list[Path], stopping: threading.Event) -> None:
+    """Another program on the same disk: with each sync of its own files, names may come to disk before their data."""
+    while not stopping.wait(0.02):
+        for folder in folders:
+            with open(folder / "neighbour", "ab") as file:
+                file.write(b"x")
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def beside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Something that goes on meanwhile, in a thread, until it is told to stop."""
+    stopping = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work, stopping)
+        try:
+            yield
+        finally:
+            stopping.set()
+        working.result()
 
 
 @dataclass(frozen=True)
@@ -225,14 +241,15 @@ def recover(cut: Cut, folder: Path) -> Aftermath:
 def _judge(cut: Cut, factory: Factory) -> Aftermath:
     settings = load_settings(factory.env(), env_file=factory.data / "no.env")
     standing = set(sources_in(settings.inbox, settings.inbox))
-    in_vault = {str(path.relative_to(settings.storage)) for path in factory.vault_files()}
-    cleared = len(set(cut.synced) - standing)
+    in_vault = vault_files(settings)
+    whole = {one.sha256 for one in (*cut.synced, *cut.sent)}
     counts = Counter(
         {
             "within filing": len(in_vault) > cut.filed_before and not standing.isdisjoint(cut.synced),
-            "inbox copies gone": cleared,
+            "inbox copies gone": len(set(cut.synced) - standing),
             "with a journal": any((settings.state / "journal").glob("*.jsonl")),
-            "torn files of senders": len(standing - {*cut.synced, *cut.sent}),
+            "torn in the inbox": len(standing - {*cut.synced, *cut.sent}),
+            "torn in the vault": sum(sha256 not in whole for sha256 in in_vault.values()),
         }
     )
     began = datetime.now(UTC)
