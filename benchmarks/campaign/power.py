@@ -107,7 +107,7 @@ class Life:
         self._chance = chance
         self._factory = factory_on(self._folders)
         self._factory.environment.update(
-            environment, WORKERS=str(chance.choice((1, 2))), BATCH_SIZE=str(chance.choice((16, 32, 64, 128)))
+            environment, WORKERS=str(chance.choice((1, 2))), BATCH_SIZE=str(chance.choice((16, 16, 32, 64, 128)))
         )
         self._photos = photos(chance)
         self._synced: list[Source] = []
@@ -129,7 +129,7 @@ class Life:
         self._feed()
         before, photos_waiting = self._factory.filed(), self._waiting()
         # Below zero: while it starts, PostgreSQL's first start included.
-        shares = sorted(self._chance.uniform(-0.15, 0.95) for _ in range(cuts))
+        shares = sorted(self._chance.uniform(-0.1, 0.8) for _ in range(cuts))
         sender = Sender(self._factory.inbox, self._chance.randrange(1 << 40))
         with (
             beside(sender.work),
