@@ -138,4 +138,4 @@ def _run(*command: str) -> str:
 
 def _reason(error: Exception) -> str:
     said = (error.stderr if isinstance(error, subprocess.CalledProcessError) else "") or str(error)
-    return str(said).strip().splitlines()[-1]
+    return str(said).strip().splitlines()[0]
