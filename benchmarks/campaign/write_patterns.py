@@ -50,9 +50,7 @@ def closed_between(writer: Writer) -> None:
     writer.put(path, content)
     for _ in range(3):
         writer.pause("short")
-        more = writer.photo()
-        writer.append(path, content, more)
-        content += more
+        content = writer.append(path, content, writer.photo())
 
 
 @pattern
@@ -330,13 +328,13 @@ def _rewrite_in_place(writer: Writer, content: bytes, opens: int, wait: float) -
     writer.close(fd, path, content, since)
     writer.until_read(path, opens)
     time.sleep(wait)
-    fd = writer.open_again(path)
-    if fd is None:
+    again = writer.open_again(path)
+    if again is None:
         writer.put(path, changed)
     else:
-        os.pwrite(fd, mark, at)
-        os.utime(fd, ns=(times.st_atime_ns, times.st_mtime_ns))
-        writer.close(fd, path, changed)
+        os.pwrite(again, mark, at)
+        os.utime(again, ns=(times.st_atime_ns, times.st_mtime_ns))
+        writer.close(again, path, changed)
 
 
 @pattern

@@ -59,7 +59,7 @@ class Left:
 
 class _State(NamedTuple):
     sha256: str
-    since: float  # when it was closed, or written to last where it was closed at once; -inf: it arrived by rename, and is complete at once
+    since: float  # when it was closed, or last written to where it was closed at once; -inf: it arrived by rename
     paths: tuple[str, ...]
 
 
@@ -137,14 +137,15 @@ class Writer:
         fd = self.create(path)
         self.close(fd, path, content, write_all(fd, content))
 
-    def append(self, path: Path, content: bytes, more: bytes) -> None:
-        """As `>>` does: at the file's end, or as a file of its own where that has been taken."""
+    def append(self, path: Path, content: bytes, more: bytes) -> bytes:
+        """As `>>` does: at the file's end, or as a file of its own where that has been taken; what it now holds."""
         fd = self.open_again(path)
         if fd is None:
             self.put(path, more)
-        else:
-            os.lseek(fd, 0, os.SEEK_END)
-            self.close(fd, path, content + more, write_all(fd, more))
+            return more
+        os.lseek(fd, 0, os.SEEK_END)
+        self.close(fd, path, content + more, write_all(fd, more))
+        return content + more
 
     def open_again(self, path: Path) -> int | None:
         """Opens a file that was left, to write to it; None: the factory has taken it."""
