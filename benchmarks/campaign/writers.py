@@ -16,17 +16,15 @@ from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
 
+from benchmarks.campaign.checking import broken
 from benchmarks.campaign.orders import Figures, NotPossible, Orders
 from benchmarks.campaign.write_patterns import PATTERNS, carry_out
 from benchmarks.campaign.writer import Job, Left, heed_permissions
-from Src.Librarian.tests.promise import Source, assert_promise_kept, ledger_rows, vault_files
-from Src.Shared.settings import Settings, load_settings
 from Stack.tests.real_factory import LIMIT, Factory, wait_until
 
 UNIT, FULL, SHORT = "files", 1000, 40
 
 _PROCESSES, _THREADS = 2, 20
-_LIMIT = 120.0  # seconds for the factory to come to rest
 
 
 @dataclass(frozen=True)
@@ -85,8 +83,7 @@ def _run_part(orders: Orders, part: Part, files: int, figures: Figures) -> list[
             what = f"{part.name}, seed {orders.seed}"
             for left in lefts:
                 figures.blame(what, [*left.errors, *left.early])
-            settings = load_settings(factory.env(), env_file=folder / "no.env")
-            figures.blame(what, broken(factory, settings, lefts))
+            figures.blame(what, broken(factory, lefts))
             if "Traceback" in running.output:
                 figures.blame(what, ["a traceback: " + running.output[-300:]])
         return lefts
@@ -126,50 +123,3 @@ def _jobs(inbox: Path, seed: int, delay: float) -> Iterator[Job]:
 def _carry_out_at_once(jobs: Sequence[Job]) -> list[Left]:
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(carry_out, jobs))
-
-
-def broken(factory: Factory, settings: Settings, lefts: Sequence[Left]) -> Iterator[str]:
-    """What the factory, once at rest, does not keep of its promise to these writers."""
-    strangers = {path for left in lefts for path in left.strangers}
-    try:
-        wait_until(lambda: not _waiting(factory), _LIMIT, "the inbox is empty")
-    except AssertionError:
-        yield f"still in the inbox after {_LIMIT:g} s: {_waiting(factory)[:5]}"
-        return
-    missing = [path for path in strangers if not os.path.lexists(factory.inbox / path)]
-    if missing:
-        yield f"removed, and no files of ours: {missing}"
-
-    final = [one for left in lefts for one in left.final]
-    allowed = {sha256 for left in lefts for sha256 in left.allowed}
-    kept = vault_files(settings)
-    events = ledger_rows(settings, "SELECT original_path, final_path, file_hash FROM ingest_events")
-    told = {(event["file_hash"], event["original_path"]) for event in events}
-    wanted = set()
-    for one in final:  # of several names that it had, the one under which it was taken
-        path = next((path for path in one.paths if (one.sha256, path) in told), one.paths[-1])
-        wanted.add(Source(path, one.sha256))
-    finals = {one.sha256 for one in final}
-    for path, sha256 in kept.items():
-        came = [event["original_path"] for event in events if event["file_hash"] == sha256]
-        if sha256 in allowed - finals:
-            wanted.update(Source(name, sha256) for name in came)
-        elif sha256 not in finals:
-            yield f"{path} was never complete; it came as {came}"
-            wanted.update(Source(name, sha256) for name in came)
-    try:
-        assert_promise_kept(settings, wanted)
-    except AssertionError as error:
-        yield str(error).partition("\n")[0]
-
-
-def _waiting(factory: Factory) -> list[str]:
-    """Regular files in the inbox, and segments of the journal."""
-    found = [
-        path
-        for base, _, names in os.walk(factory.inbox)
-        for name in names
-        if os.path.isfile(path := os.path.join(base, name)) and not os.path.islink(path)
-    ]
-    journal = factory.storage / ".factory" / "journal"
-    return found + ([str(path) for path in journal.iterdir()] if journal.is_dir() else [])
