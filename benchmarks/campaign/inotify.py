@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import select
-import time
 from pathlib import Path
 from types import TracebackType
 
@@ -36,9 +35,7 @@ class Watch:
 
     def came(self, limit: float) -> bool:
         """Waits until it happens once more; False: not within so many seconds, or the file has gone."""
-        end = time.monotonic() + limit
-        while (left := end - time.monotonic()) > 0:
-            if select.select([self._fd], [], [], left)[0]:
-                mask = int.from_bytes(os.read(self._fd, 16)[4:8], "little")  # a watched file's event has no name
-                return not mask & 0x8000  # IN_IGNORED
-        return False
+        if not select.select([self._fd], [], [], limit)[0]:
+            return False
+        mask = int.from_bytes(os.read(self._fd, 16)[4:8], "little")  # a watched file's event has no name
+        return not mask & 0x8000  # IN_IGNORED

@@ -73,11 +73,11 @@ def appended_while_read(writer: Writer) -> None:
 
 @pattern
 def stalled_then_reopened(writer: Writer) -> None:
-    """Open and silent for long, then closed for a moment only, and added to."""
+    """Open and silent for a while, then closed for a moment only, and added to."""
     path, (content, more) = writer.name(), writer.two_photos()
     fd = writer.create(path)
     write_all(fd, content)
-    writer.pause("long")
+    writer.any_pause_with(fd)
     writer.close(fd, path, content)
     writer.pause("short")
     writer.append(path, content, more)
@@ -85,13 +85,13 @@ def stalled_then_reopened(writer: Writer) -> None:
 
 @pattern
 def open_twice(writer: Writer) -> None:
-    """Two programs have it open: the first closes it, and the second goes on after a long pause."""
+    """Two programs have it open: the first closes it, and the second goes on after a pause."""
     path, (content, more) = writer.name(), writer.two_photos()
     first = writer.create(path)
     second = os.open(path, os.O_WRONLY | os.O_APPEND)
     write_all(first, content)
     os.close(first)
-    writer.pause("long")
+    writer.any_pause_with(second)
     write_all(second, more)
     writer.close(second, path, content + more)
 
@@ -119,7 +119,7 @@ def preallocated(writer: Writer) -> None:
         parts.reverse()
     for offset, part in parts:
         os.pwrite(fd, part, offset)
-        writer.any_pause()
+        writer.any_pause_with(fd)
     writer.close(fd, path, content)
 
 
@@ -130,25 +130,27 @@ def mapped(writer: Writer) -> None:
     fd = writer.create(path)
     os.ftruncate(fd, len(content))
     middle = len(content) // 2
-    with mmap.mmap(fd, len(content)) as memory:  # holds the file open by itself
+    reader = os.open(path, os.O_RDONLY)  # only to see who opens the file
+    with mmap.mmap(fd, len(content)) as memory:  # holds it open for writing by itself
         os.close(fd)
         memory[:middle] = content[:middle]
-        writer.any_pause()
+        writer.any_pause_with(reader)
         memory[middle:] = content[middle:]
-        writer.any_pause()
+        writer.any_pause_with(reader)
         closed = time.monotonic()
+    os.close(reader)
     writer.leave(path, content, closed)
 
 
 @pattern
 def sparse(writer: Writer) -> None:
-    """Large, mostly a hole, written at both ends with a long pause between."""
+    """Large, mostly a hole, written at both ends with a pause between."""
     path, head, tail = writer.name(), writer.photo(), writer.photo()
     size = writer.chance.randrange(8, 32) << 20
     fd = writer.create(path)
     os.ftruncate(fd, size)
     os.pwrite(fd, head, 0)
-    writer.any_pause()
+    writer.any_pause_with(fd)
     os.pwrite(fd, tail, size - len(tail))
     writer.close(fd, path, head + bytes(size - len(head) - len(tail)) + tail)
 
@@ -198,7 +200,7 @@ def renamed_while_open(writer: Writer) -> None:
     fd = writer.create(temporary)
     write_all(fd, content)
     os.rename(temporary, path)
-    writer.any_pause()
+    writer.any_pause_with(fd)
     write_all(fd, more)
     writer.close(fd, path, content + more)
 
@@ -210,7 +212,7 @@ def linked_into_place(writer: Writer) -> None:
     fd = os.open(writer.folder, os.O_TMPFILE | os.O_RDWR, 0o666)
     write_all(fd, content)
     os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd)  # any: it makes Python call linkat(2), which follows
-    writer.any_pause()
+    writer.any_pause_with(fd)
     write_all(fd, more)
     writer.close(fd, path, content + more)
 
@@ -247,7 +249,7 @@ def moved_between_folders(writer: Writer) -> None:
     write_all(fd, half)
     (writer.folder / "c").mkdir()
     os.rename(other, writer.folder / "c" / other.name)
-    writer.any_pause()
+    writer.any_pause_with(fd)
     write_all(fd, more)
     writer.close(fd, writer.folder / "c" / other.name, half + more)
 
@@ -267,7 +269,7 @@ def folder_renamed(writer: Writer) -> None:
     before.rename(after)
     for path in (rested, closed):
         writer.moved(path, after / path.name)
-    writer.any_pause()
+    writer.any_pause_with(fd)
     write_all(fd, more)
     writer.close(fd, after / half.name, content + more)
 

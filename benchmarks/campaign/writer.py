@@ -112,13 +112,19 @@ class Writer:
     def any_pause(self) -> None:
         self.pause(self.chance.choice(("short", "long")))
 
+    def any_pause_with(self, fd: int) -> None:
+        """The same with this file open: the factory may come and see whether it is complete."""
+        with Watch(Path(f"/proc/self/fd/{fd}"), OPENED) as watch:
+            self.any_pause()
+            self.left.caught += watch.came(0)
+
     def trickle(self, fd: int, content: bytes, pauses: int = 3) -> None:
         """Writes in chunks with pauses, some of them longer than a file must rest."""
         cuts = sorted(self.chance.sample(range(1, len(content)), pauses))
         for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True):
             write_all(fd, content[start:end])
             if end < len(content):
-                self.any_pause()
+                self.any_pause_with(fd)
 
     def create(self, path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
