@@ -320,6 +320,17 @@ def rewritten_while_placed(writer: Writer) -> None:
     _rewrite_in_place(writer, writer.photo(64 << 10), 4, 0.0)
 
 
+@pattern
+def duplicate_rewritten(writer: Writer) -> None:
+    """A duplicate of a photo that is in the vault is made another photo in place, as soon as it has been read."""
+    path, content = writer.name(), writer.photo(64 << 10)
+    temporary = writer.folder / ".first"
+    temporary.write_bytes(content)
+    writer.arrive(temporary, path, content)
+    writer.until_gone(path)
+    _rewrite_in_place(writer, content, 2, writer.chance.uniform(0, 0.01))
+
+
 def _rewrite_in_place(writer: Writer, content: bytes, opens: int, wait: float) -> None:
     path, mark = writer.name(), writer.chance.randbytes(16)
     at = len(content) - 64

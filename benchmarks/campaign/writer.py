@@ -229,6 +229,12 @@ class Writer:
         """Waits until the vault has a link to it."""
         self._until(path, LINKED, 1)
 
+    def until_gone(self, path: Path) -> None:
+        """Waits until the factory has taken it."""
+        end = time.monotonic() + self.delay + 5
+        while path.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+
     def _until(self, path: Path, event: int, times: int) -> None:
         try:
             with Watch(path, event) as watch:
