@@ -12,6 +12,7 @@ from Src.Shared.settings import load_settings
 from Stack.tests.real_factory import Factory, wait_until
 
 _LIMIT = 180.0  # seconds for the factory to come to rest
+_LINE = 600  # letters of a violation, which may be about any number of files
 
 
 def broken(factory: Factory, lefts: Sequence[Left], not_media: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -53,7 +54,7 @@ def broken(factory: Factory, lefts: Sequence[Left], not_media: Mapping[str, str]
     try:
         assert_promise_kept(settings, wanted)
     except AssertionError as error:
-        yield str(error).partition("\n")[0]
+        yield str(error).partition("\n")[0][:_LINE]
 
 
 def _not_media_broken(factory: Factory, staying: Mapping[str, str], told: set[str]) -> Iterator[str]:
