@@ -54,6 +54,12 @@ def ledger_rows(settings: Settings, sql: str) -> list[dict[str, Any]]:
         engine.dispose()
 
 
+def fates(settings: Settings) -> list[tuple[str, Source]]:
+    """Every fate that the ledger tells, oldest first."""
+    rows = ledger_rows(settings, "SELECT fate, original_path, file_hash FROM ingest_events ORDER BY happened_at")
+    return [(row["fate"], Source(_unescaped(row["original_path"]), row["file_hash"])) for row in rows]
+
+
 def vault_files(settings: Settings) -> dict[str, str]:
     """Path relative to the storage root -> SHA-256, of every original on disk."""
     return {
