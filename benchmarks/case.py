@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 
 from benchmarks.bench import Bench
@@ -27,7 +28,9 @@ class Goal:
 
     def share(self, value: float) -> float:
         """How much of what the goal allows was used: up to 1 it is reached."""
-        return self.limit / value if self.at_least else value / self.limit
+        if not self.at_least:
+            return value / self.limit
+        return self.limit / value if value > 0 else inf
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Bar:
 
     @property
     def reached(self) -> bool:
-        return 0 < self.goal.share(self.value) <= 1  # below 0: nothing but noise
+        return 0 <= self.goal.share(self.value) <= 1  # below 0: a slope that is nothing but noise
 
 
 def readable(size: float) -> str:

@@ -10,7 +10,7 @@ from benchmarks.bench import Bench, librarian
 from benchmarks.case import Amount, Case, Goal, Measured
 from benchmarks.usage import CpuMeter, cpu_over_time, memory, repeatedly
 
-_BUSY = 0.25  # of a core: what is more is work, what is less stands by
+_BUSY = 0.1  # of a core: what is more is work, what is less stands by
 
 
 def waiting(bench: Bench, amount: Amount) -> Measured:

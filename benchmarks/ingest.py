@@ -86,9 +86,9 @@ def to_other_filesystem(bench: Bench, amount: Amount) -> Measured:
 
 
 def mixed_library(bench: Bench, amount: Amount) -> Measured:
-    folder = bench.folder / "library"
-    library = make_library(folder, amount.files, amount.size)
-    measured = against_floor(bench, library.files, amount.rounds)
+    with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+        library = make_library(Path(folder), amount.files, amount.size)
+        measured = against_floor(bench, library.files, amount.rounds)
     measured.figures |= {f"{kind}, % of the files": 100 * share for kind, share in library.shares.items()}
     return measured
 
@@ -122,7 +122,7 @@ def _photos(bench: Bench, amount: Amount) -> Measured:
     return against_floor(bench, bench.photos(amount.files, amount.size), amount.rounds)
 
 
-QUICK = Amount(files=300, size=100_000, rounds=1)
+QUICK = Amount(files=1000, size=100_000, rounds=1)
 
 INGEST = Case(
     "ingest",

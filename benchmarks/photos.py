@@ -83,7 +83,6 @@ def make_library(folder: Path, count: int, size: int) -> Library:
     About `count` files: a multiple of PARTS times all there is, so that each of as many parts has all kinds alike.
     Raw photos and videos come from the samples, which are cut down to their metadata: they are filled up to `size`.
     """
-    folder.mkdir(parents=True)
     templates = _templates()
     count = PARTS * len(templates) * max(1, round(count / (PARTS * len(templates))))
     files = []

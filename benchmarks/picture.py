@@ -17,7 +17,7 @@ text { font: 13px -apple-system, "Segoe UI", "Noto Sans", Helvetica, Arial, sans
 .small { font-size: 11px; fill: #59636e }
 .reached { fill: #1a7f37 } .missed { fill: #bc4c00 }
 .room { fill: #818b98; opacity: .18 }
-.noise, .goal { stroke: #1f2328 } .goal { stroke-dasharray: 3 3 }
+.noise, .goal { stroke: #1f2328; stroke-width: 1.5 }
 @media (prefers-color-scheme: dark) {
   text { fill: #f0f6fc } .small { fill: #9198a1 }
   .reached { fill: #3fb950 } .missed { fill: #f0883e }
@@ -36,7 +36,6 @@ def draw(path: Path, results: dict[str, Result]) -> None:
     drawing.append(drawsvg.Text("the goal", 11, _GOAL, 16, text_anchor="middle", class_="small"))
     for number, (result, bar) in enumerate(bars):
         _draw_bar(drawing, _TOP + _ROW * number, result, bar)
-    drawing.append(drawsvg.Line(_GOAL, 22, _GOAL, height - 8, class_="goal"))
     drawing.save_svg(str(path))
 
 
@@ -52,10 +51,11 @@ def _draw_bar(drawing: drawsvg.Drawing, y: float, result: Result, bar: Bar) -> N
     if bar.lowest < bar.highest:
         first, last = sorted(_LEFT + _length(goal.share(value)) for value in (bar.lowest, bar.highest))
         drawing.append(drawsvg.Line(first, y + 26, last, y + 26, class_="noise"))
+    drawing.append(drawsvg.Line(_GOAL, y + 17, _GOAL, y + 35, class_="goal"))
 
 
 def _length(share: float) -> float:
-    return min(share, _MOST) * (_GOAL - _LEFT)
+    return min(max(share, 0), _MOST) * (_GOAL - _LEFT)
 
 
 def _figure(value: float) -> str:

@@ -76,7 +76,7 @@ def repeatedly(look: Callable[[], object], interval: float = _INTERVAL) -> Itera
         look()
 
 
-def cpu_over_time(meter: CpuMeter, seconds: float, interval: float = 0.1) -> list[tuple[float, float]]:
+def cpu_over_time(meter: CpuMeter, seconds: float, interval: float = 0.25) -> list[tuple[float, float]]:
     """What the librarian's own processes use: pairs of (seconds passed, CPU seconds used) one after the other."""
     steps = []
     at, used = time.monotonic(), _own(meter)
