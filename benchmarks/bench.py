@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.ledger import fill
-from benchmarks.photos import make_photos
+from benchmarks.photos import make_photos, sync
 from benchmarks.usage import CpuMeter, memory, repeatedly
 from Src.Librarian.vault import Vault
 from Stack.tests.real_factory import ROOT, Factory
@@ -88,7 +88,7 @@ def ingest(factory: Factory, files: Sequence[Path], *, watch_memory: bool = Fals
     """Lets `./factory ingest` file these, which stay where they are: the inbox gets hard links."""
     for file in files:
         os.link(file, factory.inbox / file.name)
-    os.sync()
+    sync(factory.data)
     most = 0.0
     with open(factory.data / "ingest.err", "w+", encoding="utf-8") as said:
         began = time.perf_counter()

@@ -78,7 +78,7 @@ def make_crowd(inbox: Path, count: int) -> None:
         folder = inbox / f"{number // 1000:03d}"
         if number % 1000 == 0:
             folder.mkdir()
-        (folder / f"{number:06d}.jpg").write_bytes(b"no photo at all %d\n" % number)
+        (folder / f"{number:06d}.jpg").write_bytes(b"\0\1\2\3 no photo")
 
 
 WAITING = Case(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import random
+import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +63,16 @@ def _made_unique(photo: bytes, number: int) -> bytes:
     return bytes(changed)
 
 
-def warm(files: Iterable[Path]) -> None:
-    """Brings files into the page cache, and what is unwritten to the disk."""
-    os.sync()
+def warm(files: Sequence[Path]) -> None:
+    """Brings files into the page cache, and what is unwritten there to the disk."""
+    sync(files[0])
     for file in files:
         file.read_bytes()
+
+
+def sync(path: Path) -> None:
+    """Writes all of that filesystem to its disk; other disks may be busy for reasons of their own."""
+    subprocess.run(["sync", "-f", path], check=True)
 
 
 @dataclass(frozen=True)
