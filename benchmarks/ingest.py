@@ -6,6 +6,7 @@ So start-up and stop, which are the same for any amount, do not count; they are 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ def to_other_filesystem(bench: Bench, amount: Amount) -> Measured:
     """
     if bench.other is None:
         raise NotPossible("no folder on another filesystem: give one with --other-filesystem")
+    if shutil.disk_usage(bench.other).free < 1.2 * amount.files * amount.size:
+        raise NotPossible(f"{bench.other} has too little room: give a folder with --other-filesystem")
     files = bench.photos(amount.files, amount.size)
     floors, slopes, copies, plain_copies = [], [], [], []
     for _ in range(amount.rounds):
