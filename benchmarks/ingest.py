@@ -1,135 +1,169 @@
-"""How fast is `./factory ingest`, measured against the floor: reading, hashing and header-reading the same files.
+"""`./factory ingest` against the floor: the cost of one more file, which is the slope between two amounts.
 
-    .venv/bin/python -m benchmarks.ingest [--files 2000] [--size 2000000] [--rounds 3] [--folder DIR]
-
-Start-up is told apart from the cost per file by ingesting two amounts. All figures are ratios within one run.
+So start-up and stop, which are the same for any amount, do not count; they are told apart.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from PIL import Image
-
-from benchmarks.photos import make_photos, warm
-
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--files", type=int, default=2000)
-    parser.add_argument("--size", type=int, default=2_000_000, help="bytes per photo")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
-    parser.add_argument("--storage", type=Path, help="a folder on another filesystem for the vault: copying")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    options = parser.parse_args()
-
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        figures = measure(Path(folder), options.files, options.size, options.rounds, options.storage)
-    what = f"{options.files} photos of {options.size / 1e6:g} MB"
-    print(f"{what}, {os.cpu_count()} cores, median of {options.rounds} rounds")
-    for name, value in figures.items():
-        print(f"  {name:<44}{value:>12,.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2))
+from benchmarks import floor
+from benchmarks.bench import Bench, ingest
+from benchmarks.case import Amount, Case, Goal, Measured, NotPossible
+from benchmarks.photos import PARTS, make_library, warm
+from benchmarks.usage import USERS
 
 
-def measure(folder: Path, files: int, size: int, rounds: int, storage: Path | None) -> dict[str, float]:
-    """Figures by name; times are milliseconds of wall clock per file."""
-    photos = folder / "photos"
-    make_photos(photos, files, size)
-    small = files // 5
-    floors, slopes, starts = [], [], []
-    for number in range(rounds):
-        warm(photos)
-        floors.append(floor(photos))
-        whole = ingest(folder, photos, files, storage)
-        part = ingest(folder, photos, small, storage)
-        slopes.append((whole - part) / (files - small))
-        starts.append(part - small * slopes[-1])
-        print(f"  round {number + 1}: floor {1 / floors[-1]:,.0f}/s, ingest {1 / slopes[-1]:,.0f}/s", file=sys.stderr)
+@dataclass(frozen=True)
+class Slope:
+    """What one more file costs, and what any amount costs."""
+
+    per_file: float  # seconds
+    start: float  # seconds
+    cpu: dict[str, float]  # ms a file, by user
+
+
+def slope(bench: Bench, files: Sequence[Path], *, rows: int = 0, other: Path | None = None) -> Slope:
+    """Ingests all the files, and a part of them."""
+    elsewhere = {} if other is None else {"STORAGE_PATH": str(other / "Storage")}
+    part = files[: len(files) // PARTS]
+    more = len(files) - len(part)
+    warm(files)
+    with bench.factory(elsewhere, rows=rows) as factory:
+        whole_run = ingest(factory, files)
+    with bench.factory(elsewhere, rows=rows) as factory:
+        part_run = ingest(factory, part)
+    per_file = (whole_run.seconds - part_run.seconds) / more
+    cpu = {user: 1000 * (whole_run.cpu[user] - part_run.cpu[user]) / more for user in USERS}
+    return Slope(per_file, part_run.seconds - per_file * len(part), cpu)
+
+
+def against_floor(bench: Bench, files: Sequence[Path], rounds: int) -> Measured:
+    """On one filesystem."""
+    floors, slopes = [], []
+    for _ in range(rounds):
+        warm(files)
+        floors.append(floor.floor(files))
+        slopes.append(slope(bench, files))
+    ratios = [one.per_file / base for one, base in zip(slopes, floors, strict=True)]
+    return Measured([ratios], {"floor, files/s": 1 / median(floors), **_rate(slopes)}, _cpu(slopes))
+
+
+def to_other_filesystem(bench: Bench, amount: Amount) -> Measured:
+    """The baseline is `cp` on all cores, as the floor is: their sum is what the machine needs for both at its best.
+
+    A plain `cp -r`, which leaves all cores but one idle, is what people run, but easier to keep up with. It is told.
+    """
+    if bench.other is None:
+        raise NotPossible("no folder on another filesystem: give one with --other-filesystem")
+    if shutil.disk_usage(bench.other).free < 1.2 * amount.files * amount.size:
+        raise NotPossible(f"{bench.other} has too little room: give a folder with --other-filesystem")
+    files = bench.photos(amount.files, amount.size)
+    floors, slopes, copies, plain_copies = [], [], [], []
+    for _ in range(amount.rounds):
+        with tempfile.TemporaryDirectory(dir=bench.other) as name:
+            other = Path(name)
+            warm(files)
+            floors.append(floor.floor(files))
+            copies.append(floor.copy(files, other / "copy", os.cpu_count() or 1))
+            plain_copies.append(floor.copy(files, other / "copy", 1))
+            slopes.append(slope(bench, files, other=other))
+    each = list(zip(slopes, floors, copies, plain_copies, strict=True))
+    return Measured(
+        [[one.per_file / (base + copying) for one, base, copying, _ in each]],
+        {
+            "floor, files/s": 1 / median(floors),
+            "cp on all cores, files/s": 1 / median(copies),
+            "one cp, files/s": 1 / median(plain_copies),
+            "cost per file / (floor + one cp)": median(one.per_file / (base + plain) for one, base, _, plain in each),
+            **_rate(slopes),
+        },
+        _cpu(slopes),
+    )
+
+
+def mixed_library(bench: Bench, amount: Amount) -> Measured:
+    with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+        library = make_library(Path(folder), amount.files, amount.size)
+        measured = against_floor(bench, library.files, amount.rounds)
+    measured.figures |= {f"{kind}, % of the files": 100 * share for kind, share in library.shares.items()}
+    return measured
+
+
+def full_ledger(bench: Bench, amount: Amount) -> Measured:
+    """Empty and full in turn."""
+    files = bench.photos(amount.files, amount.size)
+    empty, full = [], []
+    for _ in range(amount.rounds):
+        empty.append(slope(bench, files))
+        full.append(slope(bench, files, rows=amount.rows))
+    return Measured(
+        [[one.per_file / other.per_file for one, other in zip(empty, full, strict=True)]],
+        {"empty, files/s": 1 / median(one.per_file for one in empty), **_rate(full)},
+        _cpu(full),
+    )
+
+
+def _rate(slopes: Sequence[Slope]) -> dict[str, float]:
     return {
-        "floor, files/s": 1 / median(floors),
-        "ingest beyond start-up, files/s": 1 / median(slopes),
-        "cost per file of ingest / floor": median(slope / base for slope, base in zip(slopes, floors, strict=True)),
-        "lowest of the rounds": min(slope / base for slope, base in zip(slopes, floors, strict=True)),
-        "highest of the rounds": max(slope / base for slope, base in zip(slopes, floors, strict=True)),
-        "start-up and stop, s": median(starts),
+        "ingest, files/s": 1 / median(one.per_file for one in slopes),
+        "start-up and stop, s": median(one.start for one in slopes),
     }
 
 
-def floor(photos: Path) -> float:
-    """Seconds per file to read, hash and header-read on all cores."""
-    paths = sorted(str(path) for path in photos.iterdir())
-    with ProcessPoolExecutor() as pool:
-        list(pool.map(read_all, [[]] * 8))  # the workers are up
-        began = time.perf_counter()
-        list(pool.map(read_all, [paths[at : at + 16] for at in range(0, len(paths), 16)]))
-        return (time.perf_counter() - began) / len(paths)
+def _cpu(slopes: Sequence[Slope]) -> dict[str, float]:
+    return {user: median(one.cpu[user] for one in slopes) for user in USERS}
 
 
-def read_all(paths: list[str]) -> None:
-    """What cannot be done without: one read, SHA-256, and the header's EXIF."""
-    buffer = bytearray(1024 * 1024)
-    for path in paths:
-        digest = hashlib.sha256()
-        with open(path, "rb", buffering=0) as file:
-            while count := file.readinto(buffer):
-                digest.update(memoryview(buffer)[:count])
-        with Image.open(path) as image:
-            image.getexif().get_ifd(0x8769)
+def _photos(bench: Bench, amount: Amount) -> Measured:
+    return against_floor(bench, bench.photos(amount.files, amount.size), amount.rounds)
 
 
-def ingest(
-    folder: Path,
-    photos: Path,
-    count: int,
-    storage: Path | None,
-    before: Callable[[dict[str, str]], None] | None = None,
-) -> float:
-    """Seconds of one `./factory ingest` of `count` photos; afterwards the photos are back.
+QUICK = Amount(files=1000, size=100_000, rounds=1)
 
-    `before` is called with the factory's environment once its ledger is there.
-    """
-    data = folder / "factory"
-    inbox, vault = data / "Photos_Inbox", (storage or data) / "Storage"
-    inbox.mkdir(parents=True)
-    for path in sorted(photos.iterdir())[:count]:
-        path.rename(inbox / path.name)
-    environment = dict(
-        os.environ, FACTORY_DATA=str(data), STORAGE_PATH=str(vault), STABILITY_DELAY="0.1", MIN_FILE_AGE="0.1"
-    )
-    subprocess.run([ROOT / "factory", "status"], env=environment, check=True, capture_output=True)  # makes the ledger
-    if before is not None:
-        before(environment)
-    os.sync()
-    began = time.perf_counter()
-    done = subprocess.run(
-        [ROOT / "factory", "ingest", "--json"], env=environment, check=True, capture_output=True, text=True
-    )
-    seconds = time.perf_counter() - began
-    report = json.loads(done.stdout)
-    assert report["new"] == count, report
-    for path in (vault / "Originals").rglob("*.jpg"):
-        shutil.move(path, photos / path.name)
-    shutil.rmtree(data)
-    shutil.rmtree(vault, ignore_errors=True)
-    return seconds
-
-
-if __name__ == "__main__":
-    main()
+INGEST = Case(
+    "ingest",
+    "{files} photos of {size}, one filesystem",
+    (Goal("cost per file / floor", 1.25),),
+    Amount(files=2500, size=2_000_000),
+    QUICK,
+    _photos,
+)
+COPY = Case(
+    "copy",
+    "{files} photos of {size}, vault on another filesystem",
+    (Goal("cost per file / (floor + cp)", 1.25),),
+    Amount(files=1250, size=2_000_000),
+    QUICK,
+    to_other_filesystem,
+)
+SMALL = Case(
+    "small",
+    "{files} photos of {size}",
+    (Goal("cost per file / floor", 1.6),),
+    Amount(files=20_000, size=100_000),
+    QUICK,
+    _photos,
+)
+MIXED = Case(
+    "mixed",
+    "a library of all kinds, {files} files",
+    (Goal("cost per file / floor", 2.0),),
+    Amount(files=2000, size=10_000_000),
+    Amount(files=300, size=100_000, rounds=1),
+    mixed_library,
+)
+LEDGER = Case(
+    "ledger",
+    "{files} photos of {size} into a ledger of {rows} rows",
+    (Goal("rate / rate with an empty ledger", 0.9, at_least=True),),
+    Amount(files=5000, size=500_000, rows=1_000_000),
+    Amount(files=300, size=100_000, rounds=1, rows=10_000),
+    full_ledger,
+)
