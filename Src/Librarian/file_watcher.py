@@ -352,12 +352,14 @@ class InboxWatcher:
             DirCreatedEvent,
             DirMovedEvent,
         ]
-        observer = _make_observer()
+        observer: BaseObserver | None = None
         try:
+            observer = _make_observer()
             observer.schedule(handler, self._inbox, recursive=True, event_filter=interesting)
             observer.start()
         except (OSError, RecursionError) as error:  # watchdog walks with os.walk, recursive before Python 3.12
-            observer.stop()
+            if observer is not None:
+                observer.stop()
             reason = error.strerror if isinstance(error, OSError) else "its folders are too deep"
             logger.warning("no events for %s (%s); it is scanned instead", self._inbox, reason)
             self._with_events = False

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.campaign.writer import Final, Left
+from Stack.tests.feeder import FOLDERS, NAMES
 from Stack.tests.photos import unique_jpeg
 from Stack.tests.real_factory import Factory
-from Stack.tests.test_kills import FOLDERS, NAMES
 
 _LARGE = 2_000_000  # bytes
 _A_DAY, _A_FOLDER = 50, 200  # photos

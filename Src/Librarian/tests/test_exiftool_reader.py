@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,9 +193,26 @@ def test_a_file_that_breaks_exiftool_breaks_it_alone(fake: Path) -> None:
         answers = reader.read(paths)
     assert models(answers) == ["0.jpg", None, "2.jpg", None, "4.jpg", None]
     assert [answer.error for answer in answers] == [
-        None, "ExifTool crashed on this file, or needs too much memory for it", None, "ExifTool gave no answer in 1 s", None,
-        "ExifTool could not read it",
+        None, "ExifTool crashed on this file, or needs too much memory for it", None,
+        "ExifTool gave no answer in 1 s", None, "ExifTool could not read it",
     ]  # fmt: skip
+
+
+def test_a_file_for_which_exiftool_would_take_all_memory_costs_only_its_own_tags(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.png"
+    text = zlib.compress(bytes(1 << 30), 1)
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)), (b"zTXt", b"Comment\0\0" + text), (b"IEND", b"")]
+    bomb.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in chunks
+        )
+    )
+    with ExifToolReader() as reader:
+        bombed, calm = reader.read([str(bomb), str(CANON)])
+    assert bombed.error == "ExifTool crashed on this file, or needs too much memory for it"
+    assert calm.error is None and calm.tags["Model"] == "Canon EOS 40D"
 
 
 def test_an_exiftool_that_does_not_start_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,6 +157,22 @@ def test_a_pool_whose_workers_died_idle_goes_on(pool: WorkerPool, tmp_path: Path
     assert {finding.file.path for finding in answers(pool, 3)} == {file.path for file in files[3:]}
 
 
+@pytest.mark.parametrize("turn", range(5))
+def test_files_put_while_nobody_has_heard_of_a_death_are_answered(
+    pool: WorkerPool, tmp_path: Path, wait_for: WaitFor, turn: int
+) -> None:
+    """The futures of the dead pool and of its successor are sorted out together."""
+    files = photos(tmp_path, 60)
+    pool.put(files[:1])
+    dead = pool._executor
+    assert dead is not None
+    for pid in workers():
+        os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: dead._broken)
+    pool.put(files[1:])
+    assert {finding.file.path for finding in answers(pool, 60)} == {file.path for file in files}
+
+
 def workers(of: int | None = None) -> list[int]:
     """Worker processes of a process."""
     parent, found = of or os.getpid(), []
