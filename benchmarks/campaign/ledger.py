@@ -25,7 +25,7 @@ from Stack.tests.real_factory import SHORT_DELAYS, Factory, wait_until
 
 UNIT = "faults"
 FULL = 76
-SHORT = 4
+SHORT = 3
 
 LANES = 3  # factories in trouble at once: most of the time is waiting
 FILED_WITHIN = 45.0  # seconds without a photo filed: the longest wait for an answer is 30 s, and for a connection 5 s

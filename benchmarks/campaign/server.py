@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from Src.Shared.database import Database
 from Src.Shared.embedded_postgres import EmbeddedPostgres
-from Stack.tests.real_factory import Factory, Row, ask, command_line, is_running, wait_until
+from Src.Shared.settings import load_settings
+from Stack.tests.real_factory import Row, ask, command_line, is_running, wait_until
 
 DATABASE = "photo_factory"
 LIMIT = 60.0
@@ -86,11 +88,12 @@ class Server:
                 os.kill(pid, number)
 
 
-def empty_ledger(folder: Path) -> Path:
-    """The data folder of a stopped server whose ledger has all tables and no rows."""
-    factory = Factory(folder)
-    made = factory.run("find", "nothing")
-    assert made.code == 1, made.err
-    with open(factory.cluster / "postgresql.conf", "a") as configuration:
+def empty_ledger(data: Path) -> Path:
+    """The data folder of a server at rest whose ledger has all tables and no rows."""
+    database = Database(load_settings({"FACTORY_DATA": str(data)}, env_file=data / "no.env"))
+    database.ensure_ready()
+    database.close()
+    cluster = data / "factory-db-data" / "18"
+    with open(cluster / "postgresql.conf", "a") as configuration:
         configuration.write("fsync = off\n")  # no power is cut here
-    return factory.cluster
+    return cluster
