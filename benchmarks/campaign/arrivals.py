@@ -48,6 +48,7 @@ class Arrivals:
         self._written: deque[tuple[Path, str]] = deque()
         self._count = 0
         self._come: list[Arrival] = []
+        self.held_back = threading.Lock()  # while somebody has it, none comes
 
     @property
     def sources(self) -> list[Source]:
@@ -100,7 +101,7 @@ class Arrivals:
 
         def come() -> None:
             while not stopped.wait(PAUSE):
-                with suppress(OSError):
+                with self.held_back, suppress(OSError):
                     self.put(1)
 
         thread = threading.Thread(target=come, name="arrivals", daemon=True)

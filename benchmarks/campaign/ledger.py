@@ -10,39 +10,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg2
 
-from benchmarks.campaign.aftermath import broken_promises, seconds_to_recover, up, wait_for
-from benchmarks.campaign.arrivals import Arrivals
 from benchmarks.campaign.orders import Figures, Orders
 from benchmarks.campaign.server import DATABASE, Server, empty_ledger
+from benchmarks.campaign.site import Site, site_in, spread, up, wait_for
 from benchmarks.campaign.wire import Break, Wire
-from Stack.tests.real_factory import SHORT_DELAYS, Factory, wait_until
+from Stack.tests.real_factory import wait_until
 
 UNIT = "faults"
-FULL = 76
+FULL = 88
 SHORT = 3
 
-LANES = 3  # factories in trouble at once: most of the time is waiting
-FILED_WITHIN = 45.0  # seconds without a photo filed: the longest wait for an answer is 30 s, and for a connection 5 s
+LANES = 4  # factories in trouble at once: most of the time is waiting
+FILED_WITHIN = 60.0  # seconds without a photo filed: the longest wait for an answer is 30 s, and for a connection 5 s
 AT_REST = 60.0
-
-
-@dataclass
-class Site:
-    """A factory at work, its ledger and the way there."""
-
-    factory: Factory
-    ledger: Server
-    wire: Wire | None  # None: the embedded server
-    arrivals: Arrivals
-    chance: random.Random
-    said: Callable[[], str] = str  # what it has written so far
-    problems: list[str] = field(default_factory=list)
 
 
 Fault = Callable[[Site, random.Random], AbstractContextManager[None]]
@@ -234,9 +220,8 @@ def _jobs(amount: int) -> list[Job]:
     ]
     first = ("up, external, commit unanswered", "up, embedded, restarted at once", "ingest, external, stopped")
     jobs.sort(key=lambda job: str(job) not in first)
-    each, more = divmod(amount, len(jobs))
-    spread = [replace(job, times=each + (index < more)) for index, job in enumerate(jobs)]
-    return [job for job in spread if job.times]
+    times = spread(amount, len(jobs))
+    return [replace(job, times=times[index]) for index, job in enumerate(jobs) if times[index]]
 
 
 def run(orders: Orders) -> Figures:
@@ -246,12 +231,13 @@ def run(orders: Orders) -> Figures:
 
     def work(job: Job) -> None:
         folder = orders.folder / str(job).replace(", ", "-").replace(" ", "_")
-        with _site(job, folder, template, random.Random(f"{orders.seed}, {job}")) as site:
+        chance = random.Random(f"{orders.seed}, {job}")
+        with _site(job, folder, template, chance) as site:
             for number in range(job.times):
                 what = f"{job}, seed {orders.seed}, fault {number + 1}"
                 try:
                     filed, recovered = _strike(site, job.fault)
-                    broken = [*broken_promises(site.factory, site.ledger, site.arrivals, site.said()), *site.problems]
+                    broken = list(site.broken_promises())
                 except AssertionError as error:
                     broken = [str(error)]
                 figures.done += 1
@@ -281,34 +267,19 @@ def _strike(site: Site, fault: Fault) -> tuple[float, float]:
                 lambda: any(one.is_filed for one in arrivals.since(began)), FILED_WITHIN, "a photo is filed meanwhile"
             )
             time.sleep(chance.uniform(0.0, 3.0))
-    return filed, seconds_to_recover(site.factory, site.ledger, arrivals)
+    return filed, site.recover()
 
 
 @contextmanager
 def _site(job: Job, folder: Path, template: Path, chance: random.Random) -> Iterator[Site]:
-    factory = Factory(folder / "factory", {**SHORT_DELAYS, "WORKERS": "1", "LOG_LEVEL": "WARNING"})
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        embedded = job.server == "embedded"
-        ledger = Server(factory.data / "factory-db-data" if embedded else folder / "server", template)
-        stack.callback(ledger.close)
-        wire = None
-        if not embedded:
-            wire = Wire(ledger.socket)
-            stack.callback(wire.close)
-            factory.environment["DATABASE_URL"] = f"postgresql://{DATABASE}@127.0.0.1:{wire.port}/{DATABASE}"
-        factory.inbox.mkdir(parents=True)
-        stack.callback(factory.kill_all)
-        site = Site(factory, ledger, wire, Arrivals(factory.inbox, chance), chance)
-        with _up(site) if job.command == "up" else _ingesting(site):
+    try:
+        with (
+            site_in(folder, template, chance, embedded=job.server == "embedded") as site,
+            up(site) if job.command == "up" else _ingesting(site),
+        ):
             yield site
-
-
-@contextmanager
-def _up(site: Site) -> Iterator[None]:
-    with up(site.factory) as running:
-        site.said = lambda: running.output
-        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # PostgreSQL may still be ending
 
 
 @contextmanager
