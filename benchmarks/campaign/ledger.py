@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psycopg2
 
 from benchmarks.campaign.orders import Figures, Orders
 from benchmarks.campaign.server import DATABASE, Server, empty_ledger
-from benchmarks.campaign.site import Site, site_in, spread, up, wait_for
+from benchmarks.campaign.site import Site, again_and_again, site_in, spread, up, wait_for
 from benchmarks.campaign.wire import Break, Wire
 from Stack.tests.real_factory import wait_until
 
@@ -232,26 +233,29 @@ def run(orders: Orders) -> Figures:
     def work(job: Job) -> None:
         folder = orders.folder / str(job).replace(", ", "-").replace(" ", "_")
         chance = random.Random(f"{orders.seed}, {job}")
-        with _site(job, folder, template, chance) as site:
-            for number in range(job.times):
-                what = f"{job}, seed {orders.seed}, fault {number + 1}"
-                try:
-                    filed, recovered = _strike(site, job.fault)
-                    broken = list(site.broken_promises())
-                except AssertionError as error:
-                    broken = [str(error)]
-                figures.done += 1
-                if broken:
-                    figures.blame(what, broken)
-                    return  # what comes after it on the same factory would only repeat it
-                for name, seconds in (("first photo filed", filed), ("all in the ledger", recovered)):
-                    name = f"{job}: {name} after s"
-                    figures.measured[name] = max(round(seconds, 1), float(figures.measured.get(name, 0)))
+        again_and_again(
+            job.times, partial(_site, job, folder, template, chance), partial(_try, figures, job, orders.seed)
+        )
 
     with ThreadPoolExecutor(LANES) as pool:
         for done in [pool.submit(work, job) for job in _jobs(orders.amount)]:
             done.result()
     return figures
+
+
+def _try(figures: Figures, job: Job, seed: int, site: Site, number: int) -> bool:
+    broken: list[str] = []
+    try:
+        filed, recovered = _strike(site, job.fault)
+        broken = list(site.broken_promises())
+        for name, seconds in (("first photo filed", filed), ("all in the ledger", recovered)):
+            name = f"{job}: {name} after s"
+            figures.measured[name] = max(round(seconds, 1), float(figures.measured.get(name, 0)))
+    except AssertionError as error:
+        broken.append(str(error))
+    figures.done += 1
+    figures.blame(f"{job}, seed {seed}, fault {number}", broken)
+    return not broken
 
 
 def _strike(site: Site, fault: Fault) -> tuple[float, float]:

@@ -7,9 +7,10 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg2
 
@@ -19,6 +20,8 @@ from benchmarks.campaign.wire import Wire
 from Src.Librarian.tests.promise import assert_promise_kept
 from Src.Shared.settings import load_settings
 from Stack.tests.real_factory import SHORT_DELAYS, Factory, Running
+
+T = TypeVar("T")
 
 RECOVERS_WITHIN = 150.0  # seconds; a reconnect may be 60 s away, and an answer another 30 s
 
@@ -106,16 +109,29 @@ def site_in(
 
 
 @contextmanager
-def up(site: Site, *, wrapper: Sequence[str] = ()) -> Iterator[None]:
+def up(site: Site, *, wrapper: Sequence[str] = ()) -> Iterator[Running]:
     """`./factory up`, started through another program where one is given; killed at the end of the block."""
     factory = site.factory
     running = Running(factory, [*wrapper, *factory.command("up")], factory.env())
     site.said = lambda: running.output
     try:
-        yield
+        yield running
     finally:
         factory.kill_all()
         running.wait()
+
+
+def again_and_again(
+    times: int, place: Callable[[], AbstractContextManager[T]], strike: Callable[[T, int], bool]
+) -> None:
+    """So many faults in one place as long as all is well after them; after a violation, in a new one."""
+    done = 0
+    while done < times:
+        with place() as there:
+            kept = True
+            while kept and done < times:
+                done += 1
+                kept = strike(there, done)
 
 
 def wait_for(condition: Callable[[], object], limit: float, what: str) -> float:

@@ -18,7 +18,7 @@ from benchmarks.campaign.clock import Clock
 from benchmarks.campaign.disk import Disk, disk_at
 from benchmarks.campaign.orders import Figures, NotPossible, Orders
 from benchmarks.campaign.server import DATABASE, empty_ledger
-from benchmarks.campaign.site import Site, site_in, spread, up, wait_for
+from benchmarks.campaign.site import Site, again_and_again, site_in, spread, up, wait_for
 
 UNIT = "faults"
 FULL = 33
@@ -27,7 +27,7 @@ SHORT = 3
 LANES = 3  # factories in trouble at once: most of the time is waiting
 TOLD_WITHIN = 30.0  # seconds until `status` tells of the trouble
 FILED_WITHIN = 30.0  # seconds for a photo where nothing keeps it from being filed
-AHEAD = 400  # photos written before a disk is full
+AHEAD = 200  # photos written before a disk is full
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # root's power to read everything
 
 Place = Literal["Storage", "", "factory-db-data", "Photos_Inbox"]
@@ -72,6 +72,21 @@ class Kind:
 
 def _full(scene: Scene) -> AbstractContextManager[None]:
     return scene.drive.full()
+
+
+@contextmanager
+def _all_full(scene: Scene) -> Iterator[None]:
+    """Photos that were written before are still moved into the inbox: that, and to link them, takes no room."""
+    arrivals = scene.site.arrivals
+    with arrivals.held_back:
+        arrivals.write_ahead(AHEAD)
+    with scene.drive.full():
+        began = time.monotonic()
+        wait_for(
+            lambda: any(one.is_filed for one in arrivals.since(began)), FILED_WITHIN, "photos are linked meanwhile"
+        )
+        yield
+        assert scene.drive.free < 4096, "the disk is not full"
 
 
 @contextmanager
@@ -171,7 +186,7 @@ KINDS = (
     Kind("inbox moved away and back", _inbox_moved, _ERROR),
     Kind("vault unmounted", _unmounted, _ERROR, "Storage"),
     Kind("vault read-only", _read_only, _ERROR, "Storage"),
-    Kind("inbox and vault full", _full, None, ""),
+    Kind("inbox and vault full", _all_full, None, ""),
     Kind("ledger full", _full, _journal_told, "factory-db-data"),
     Kind("inbox unreadable", _inbox_unreadable, _ERROR, unprivileged=True),
     Kind("inbox deleted", _inbox_deleted, _ERROR),
@@ -192,14 +207,11 @@ def run(orders: Orders) -> Figures:
         folder = orders.folder / kind.name.replace(" ", "_")
         chance = random.Random(f"{orders.seed}, {kind.name}")
         try:
-            with _scene(kind, folder, template, chance) as scene:
-                for number in range(times):
-                    if not _try(figures, kind, scene, f"{kind.name}, seed {orders.seed}, fault {number + 1}"):
-                        return  # what comes after it on the same factory would only repeat it
+            again_and_again(
+                times, partial(_scene, kind, folder, template, chance), partial(_try, figures, kind, orders.seed)
+            )
         except NotPossible as reason:
             figures.measured[f"{kind.name}: not possible"] = str(reason)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)  # PostgreSQL may still be ending
 
     with ThreadPoolExecutor(LANES) as pool:
         pairs = zip(KINDS, spread(orders.amount, len(KINDS)), strict=True)
@@ -210,7 +222,7 @@ def run(orders: Orders) -> Figures:
     return figures
 
 
-def _try(figures: Figures, kind: Kind, scene: Scene, what: str) -> bool:
+def _try(figures: Figures, kind: Kind, seed: int, scene: Scene, number: int) -> bool:
     measured: dict[str, float] = {}
     try:
         _strike(kind, scene, measured)
@@ -218,7 +230,7 @@ def _try(figures: Figures, kind: Kind, scene: Scene, what: str) -> bool:
     except AssertionError as error:
         broken = [str(error)]
     figures.done += 1
-    figures.blame(what, broken)
+    figures.blame(f"{kind.name}, seed {seed}, fault {number}", broken)
     for name, value in measured.items():
         name = f"{kind.name}: {name}"
         figures.measured[name] = max(round(value, 1), float(figures.measured.get(name, 0)))
@@ -227,20 +239,14 @@ def _try(figures: Figures, kind: Kind, scene: Scene, what: str) -> bool:
 
 def _strike(kind: Kind, scene: Scene, measured: dict[str, float]) -> None:
     arrivals, chance = scene.site.arrivals, scene.site.chance
-    if kind.disk == "":
-        arrivals.write_ahead(AHEAD)
     with arrivals.coming():
         wanted = arrivals.filed() + chance.randint(1, 40)
         wait_for(lambda: arrivals.filed() >= wanted, 60, "photos are filed before the fault")
         time.sleep(chance.uniform(0.0, 0.5))
         with kind.fault(scene):
-            began = time.monotonic()
             if kind.told is not None:
                 measured["told after s"] = _told_after(kind, scene)
             time.sleep(chance.uniform(0.0, 3.0))
-            if kind.disk == "":
-                assert scene.drive.free < 4096, "the disk is not full"
-                measured["filed meanwhile"] = sum(one.is_filed for one in arrivals.since(began))
     arrivals.put(3)
     measured["all filed and in the ledger after s"] = scene.site.recover()
 
@@ -262,6 +268,7 @@ def _scene(kind: Kind, folder: Path, template: Path, chance: random.Random) -> I
     data = folder / "factory"
     folder.mkdir(mode=0o711)
     with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)  # PostgreSQL may still be ending
         disk = stack.enter_context(disk_at(data / kind.disk, folder / "disk")) if kind.disk is not None else None
         clock = Clock(folder / "clock") if kind.clock else None
         # On the inbox's disk, and passed over by the factory.
@@ -270,5 +277,8 @@ def _scene(kind: Kind, folder: Path, template: Path, chance: random.Random) -> I
         site = stack.enter_context(site_in(folder, template, chance, embedded=embedded, waiting_room=waiting_room))
         if clock is not None:
             site.factory.environment.update(clock.environment)
-        with up(site, wrapper=wrapper):
-            yield Scene(site, disk, clock)
+        running = stack.enter_context(up(site, wrapper=wrapper))
+        if clock is not None:
+            stack.callback(clock.clean_up, running.pid)
+            site.said = lambda: clock.forgive(running.output)
+        yield Scene(site, disk, clock)
