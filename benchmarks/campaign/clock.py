@@ -12,7 +12,8 @@ from benchmarks.campaign.orders import NotPossible
 
 # Up to 0.9.10 it lets `time.sleep` of Python 3.11 and newer fail where the steady clock is not faked (its issue 426).
 _ITS_OWN_DEFECT = re.compile(
-    r"^Exception in thread .*\nTraceback .*\n(?: .*\n)*? +time\.sleep\(.*\n(?: .*\n)*?OSError: \[Errno 22\] .*\n", re.M
+    r"^(?:Exception in thread .*\n)*Traceback .*\n(?: .*\n)*? +time\.sleep\(.*\n(?: .*\n)*?OSError: \[Errno 22\] .*\n",
+    re.M,
 )
 
 

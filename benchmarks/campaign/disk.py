@@ -56,7 +56,7 @@ class Disk:
                     with suppress(OSError):
                         while True:
                             file.write(bytes(size))
-                            os.fsync(file.fileno())
+                    os.fsync(file.fileno())
             yield
         finally:
             ballast.unlink()

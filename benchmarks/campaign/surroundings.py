@@ -78,9 +78,10 @@ def _full(scene: Scene) -> AbstractContextManager[None]:
 def _all_full(scene: Scene) -> Iterator[None]:
     """Photos that were written before are still moved into the inbox: that, and to link them, takes no room."""
     arrivals = scene.site.arrivals
-    with arrivals.held_back:
-        arrivals.write_ahead(AHEAD)
-    with scene.drive.full():
+    with ExitStack() as stack:
+        with arrivals.held_back:
+            arrivals.write_ahead(AHEAD)
+            stack.enter_context(scene.drive.full())
         began = time.monotonic()
         wait_for(
             lambda: any(one.is_filed for one in arrivals.since(began)), FILED_WITHIN, "photos are linked meanwhile"
