@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from benchmarks.campaign.orders import NotPossible
-
-# Up to 0.9.10 it lets `time.sleep` of Python 3.11 and newer fail where the steady clock is not faked (its issue 426).
-_ITS_OWN_DEFECT = re.compile(
-    r"^(?:Exception in thread .*\n)*Traceback .*\n(?: .*\n)*? +time\.sleep\(.*\n(?: .*\n)*?OSError: \[Errno 22\] .*\n",
-    re.M,
-)
 
 
 class Clock:
@@ -39,8 +32,13 @@ class Clock:
         }
 
     def forgive(self, said: str) -> str:
-        """What was said, without what libfaketime is to blame for."""
-        return _ITS_OWN_DEFECT.sub("", said)
+        """What was said, without as many tracebacks as libfaketime is to blame for.
+
+        Up to 0.9.10 it lets `time.sleep` of Python 3.11 and newer fail where the steady clock is not faked (its issue
+        426). The lines of two services may be mixed, so they are counted.
+        """
+        defects = min(said.count("    time.sleep("), said.count("OSError: [Errno 22] "))
+        return said.replace("Traceback ", "", defects)
 
     @staticmethod
     def clean_up(pid: int) -> None:

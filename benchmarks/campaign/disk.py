@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.campaign.orders import NotPossible
@@ -42,10 +43,6 @@ class Disk:
     def make_writable(self) -> None:
         _run("mount", "-o", "remount,rw", self._at)
 
-    @property
-    def free(self) -> int:
-        return shutil.disk_usage(self._at).free
-
     @contextmanager
     def full(self) -> Iterator[None]:
         """Not a byte is left on it until the end of the block."""
@@ -53,9 +50,12 @@ class Disk:
         try:
             with open(ballast, "wb", buffering=0) as file:
                 for size in (1 << 20, 1 << 12, 1):
-                    with suppress(OSError):
+                    try:
                         while True:
                             file.write(bytes(size))
+                    except OSError as error:
+                        if error.errno != errno.ENOSPC:
+                            raise
                     os.fsync(file.fileno())
             yield
         finally:
