@@ -230,16 +230,16 @@ def run(orders: Orders) -> Figures:
     figures = Figures(UNIT)
     template = empty_ledger(orders.folder / "template")
 
-    def work(job: Job) -> None:
+    def work(job: Job) -> int:
         folder = orders.folder / str(job).replace(", ", "-").replace(" ", "_")
         chance = random.Random(f"{orders.seed}, {job}")
-        again_and_again(
+        return again_and_again(
             job.times, partial(_site, job, folder, template, chance), partial(_try, figures, job, orders.seed)
         )
 
     with ThreadPoolExecutor(LANES) as pool:
         for done in [pool.submit(work, job) for job in _jobs(orders.amount)]:
-            done.result()
+            figures.done += done.result()
     return figures
 
 
@@ -253,7 +253,6 @@ def _try(figures: Figures, job: Job, seed: int, site: Site, number: int) -> bool
             figures.measured[name] = max(round(seconds, 1), float(figures.measured.get(name, 0)))
     except AssertionError as error:
         broken.append(str(error))
-    figures.done += 1
     figures.blame(f"{job}, seed {seed}, fault {number}", broken)
     return not broken
 

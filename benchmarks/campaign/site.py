@@ -123,7 +123,7 @@ def up(site: Site, *, wrapper: Sequence[str] = ()) -> Iterator[Running]:
 
 def again_and_again(
     times: int, place: Callable[[], AbstractContextManager[T]], strike: Callable[[T, int], bool]
-) -> None:
+) -> int:
     """So many faults in one place as long as all is well after them; after a violation, in a new one."""
     done = 0
     while done < times:
@@ -132,6 +132,7 @@ def again_and_again(
             while kept and done < times:
                 done += 1
                 kept = strike(there, done)
+    return done
 
 
 def wait_for(condition: Callable[[], object], limit: float, what: str) -> float:

@@ -203,20 +203,21 @@ def run(orders: Orders) -> Figures:
     figures = Figures(UNIT)
     template = empty_ledger(orders.folder / "template")
 
-    def work(kind: Kind, times: int) -> None:
+    def work(kind: Kind, times: int) -> int:
         folder = orders.folder / kind.name.replace(" ", "_")
         chance = random.Random(f"{orders.seed}, {kind.name}")
         try:
-            again_and_again(
+            return again_and_again(
                 times, partial(_scene, kind, folder, template, chance), partial(_try, figures, kind, orders.seed)
             )
         except NotPossible as reason:
             figures.measured[f"{kind.name}: not possible"] = str(reason)
+            return 0
 
     with ThreadPoolExecutor(LANES) as pool:
         pairs = zip(KINDS, spread(orders.amount, len(KINDS)), strict=True)
         for done in [pool.submit(work, kind, times) for kind, times in pairs if times]:
-            done.result()
+            figures.done += done.result()
     if not figures.done:
         raise NotPossible("; ".join(str(reason) for reason in figures.measured.values()))
     return figures
@@ -229,7 +230,6 @@ def _try(figures: Figures, kind: Kind, seed: int, scene: Scene, number: int) -> 
         broken = list(scene.site.broken_promises())
     except AssertionError as error:
         broken = [str(error)]
-    figures.done += 1
     figures.blame(f"{kind.name}, seed {seed}, fault {number}", broken)
     for name, value in measured.items():
         name = f"{kind.name}: {name}"
