@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from Src.Librarian.incoming import IncomingFile
@@ -139,7 +139,7 @@ def int8(value: int) -> int:
 
 
 def _renamed(original_name: str, final_path: str) -> str | None:
-    name = PurePosixPath(final_path).name
+    name = os.path.basename(final_path)
     return None if name == original_name else f"renamed to {name}"
 
 

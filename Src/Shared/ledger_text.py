@@ -15,7 +15,7 @@ _TO_ESCAPE = re.compile("[\\\\\ud800-\udfff]")
 
 def to_ledger(name: str) -> str:
     """The ledger's text for a name as `os.fsdecode` gives it."""
-    return _TO_ESCAPE.sub(_escape, name)
+    return _TO_ESCAPE.sub(_escape, name) if _TO_ESCAPE.search(name) else name
 
 
 def from_ledger(text: str) -> str:

@@ -66,17 +66,23 @@ def listens(path: Path) -> bool:
     return True
 
 
-def probe(socket_folder: Path) -> str:
-    """Empty if the server answers, else what it says instead: starting up, shutting down, full.
+_FULL = ("too many clients", "remaining connection slots")  # psycopg2 gives no SQLSTATE for a refused connection
 
-    Raises EmbeddedPostgresError if it says nothing at all.
+
+def probe(socket_folder: Path) -> str:
+    """Empty if the server answers, else what it says instead: starting up, shutting down.
+
+    Raises EmbeddedPostgresError if it says nothing at all, or that it is up and full: no wait helps then.
     """
     try:
         _connect(socket_folder, "postgres").close()
     except NoAnswer as error:
         raise EmbeddedPostgresError(f"PostgreSQL runs, but gives no answer in {PROBE_LIMIT:g} s") from error
     except psycopg2.Error as error:
-        return " ".join(str(error).split())
+        answer = " ".join(str(error).split())
+        if any(words in answer for words in _FULL):
+            raise EmbeddedPostgresError(answer) from error
+        return answer
     return ""
 
 
