@@ -23,7 +23,7 @@ def unique_jpeg(seed: int, sample: str = "Canon_40D.jpg", size: int = 0) -> byte
     for at in chance.sample(range(start, len(data) - 2), 12):
         if data[at] != 0xFF and data[at - 1] != 0xFF:
             data[at] = chance.randrange(1, 0xFF)
-    data[-2:-2] = seed.to_bytes(8, "big").replace(b"\xff", b"\xfe")  # within the scan: before the end marker
+    data[-2:-2] = (seed % 2**64).to_bytes(8, "big").replace(b"\xff", b"\xfe")  # within the scan: before the end marker
     if size > len(data):
         data += chance.randbytes(size - len(data))
     return bytes(data)
