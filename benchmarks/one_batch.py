@@ -13,7 +13,7 @@ from Src.Librarian.file_watcher import walk_files
 from Src.Librarian.incoming import IncomingFile
 from Src.Librarian.inspection import inspect, start_worker
 from Src.Librarian.librarian import Librarian
-from Src.Librarian.vault import VaultTrouble
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import load_settings
 

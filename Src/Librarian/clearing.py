@@ -8,7 +8,7 @@ from typing import Literal
 
 from Src.Librarian.fingerprint import NotARegularFile, ReadLease, open_regular
 from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.vault import name_key
+from Src.Librarian.vault_folder import name_key
 
 logger = logging.getLogger(__name__)
 

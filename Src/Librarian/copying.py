@@ -19,7 +19,7 @@ from Src.Librarian.fingerprint import (
     open_regular,
 )
 from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.vault import VaultTrouble
+from Src.Librarian.vault_trouble import VaultTrouble
 
 _CHUNK = 1024 * 1024
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)

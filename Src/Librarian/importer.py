@@ -23,7 +23,8 @@ from Src.Librarian.inspection import Finding
 from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.librarian import Librarian, Outcome
 from Src.Librarian.tally import Tally
-from Src.Librarian.vault import MARKER, VaultTrouble
+from Src.Librarian.vault import MARKER
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import IngestEvent, MediaAsset

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.syncing import fsync_folder
-from Src.Librarian.vault import VaultTrouble, vault_trouble
+from Src.Librarian.vault_trouble import VaultTrouble, vault_trouble
 from Src.Shared.models import new_id
 
 logger = logging.getLogger(__name__)

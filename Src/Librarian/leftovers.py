@@ -17,7 +17,8 @@ from Src.Librarian.clearing import is_one_entry
 from Src.Librarian.collision_handler import Decision, Duplicate, New, Twin
 from Src.Librarian.inspection import Inspected
 from Src.Librarian.recorder import Recorder
-from Src.Librarian.vault import Vault, VaultTrouble
+from Src.Librarian.vault import Vault
+from Src.Librarian.vault_trouble import VaultTrouble
 
 logger = logging.getLogger(__name__)
 

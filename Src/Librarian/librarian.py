@@ -27,7 +27,8 @@ from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.leftovers import drop_leftovers, not_duplicates_yet
 from Src.Librarian.placing import Placed, Placer, Wanted
 from Src.Librarian.recorder import Recorder
-from Src.Librarian.vault import Vault, VaultTrouble
+from Src.Librarian.vault import Vault
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Librarian.worker_pool import WorkerPool
 from Src.Shared.database import Database
 from Src.Shared.ledger_text import from_ledger

@@ -30,14 +30,9 @@ from Src.Librarian.fingerprint import (
 )
 from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.syncing import fsync_folder, fsync_path, sync_incoming
-from Src.Librarian.vault import (
-    NO_LINK,
-    Vault,
-    VaultFolder,
-    VaultTrouble,
-    name_in_one_step,
-    vault_trouble,
-)
+from Src.Librarian.vault import NO_LINK, Vault, name_in_one_step
+from Src.Librarian.vault_folder import VaultFolder
+from Src.Librarian.vault_trouble import VaultTrouble, vault_trouble
 from Src.Shared.models import new_id
 
 logger = logging.getLogger(__name__)
@@ -184,7 +179,7 @@ class Placer:
             if isinstance(error, FileNotFoundError) and not os.path.lexists(one.file.path):
                 raise
             raise VaultTrouble.from_os(error, f"file {one.name} in {folder.path}") from error
-        folder.add(name, linked.st_ino)
+        folder.add(name, linked.st_ino, one.sha256)
         mode = stat.S_IMODE(linked.st_mode)
         placed = Placed(f"{one.folder}/{name}", folder, name, linked.st_ino, True, mode)
         # What was linked is what stood at the path then, which need not be what was read.
@@ -254,7 +249,7 @@ class Placer:
             name = folder.first_free(one.name, lambda target: name_in_one_step(temporary, target))
         except OSError as error:
             raise VaultTrouble.from_os(error, f"file {one.name} in {folder.path}") from error
-        folder.add(name, inode)
+        folder.add(name, inode, one.sha256)
         return Placed(f"{one.folder}/{name}", folder, name, inode, True, None)
 
     def _note(self, token: str, folders: list[str]) -> Path:

@@ -27,7 +27,8 @@ from Src.Librarian.clearing import is_one_entry
 from Src.Librarian.fingerprint import NotARegularFile, open_regular, sha256_of
 from Src.Librarian.journal import Journal
 from Src.Librarian.ledger_entry import LedgerEntry, Row
-from Src.Librarian.vault import Vault, vault_trouble
+from Src.Librarian.vault import Vault
+from Src.Librarian.vault_trouble import vault_trouble
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import IngestEvent, MediaAsset

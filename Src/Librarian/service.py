@@ -20,7 +20,7 @@ from Src.Librarian.librarian import Librarian, Outcome
 from Src.Librarian.residents import Residents
 from Src.Librarian.retry_policy import RetryPolicy
 from Src.Librarian.tally import Tally
-from Src.Librarian.vault import VaultTrouble
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
 from Src.Shared.heartbeat_service import HeartbeatService
 from Src.Shared.logs import configure_logging

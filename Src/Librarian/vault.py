@@ -9,18 +9,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import itertools
 import os
-import re
 import stat
-import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-from Src.Librarian.fingerprint import NotARegularFile, open_regular, sha256_of
 from Src.Librarian.syncing import fsync_folder, syncfs
+from Src.Librarian.vault_folder import VaultFolder
+from Src.Librarian.vault_trouble import VaultTrouble
 
 MARKER = ".photo-factory-vault"
 MARKER_TEXT = (
@@ -28,42 +26,11 @@ MARKER_TEXT = (
     "so nothing is ever filed into a folder whose disk is missing. Keep it with the originals.\n"
 )
 
-_NAME_REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT)  # ENOENT: exfat-fuse says so
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
-_NOT_PORTABLE = re.compile('[\0-\x1f<>:"|?*\\\\\ud800-\udfff]')
 _RENAME_NOREPLACE = 1  # renameat2(2)
 _AT_FDCWD = -100
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class VaultTrouble(Exception):
-    """The vault cannot take files now. Not the files' fault: they wait, and work resumes by itself.
-
-    The message is one line: what, where, what to do.
-    """
-
-    @classmethod
-    def from_os(cls, error: OSError, doing: str) -> VaultTrouble:
-        reasons = {
-            errno.ENOSPC: "the disk is full; free some space",
-            errno.EDQUOT: "the disk quota is used up; free some space",
-            errno.EROFS: "the filesystem is read-only; remount it writable (after an error, check the disk)",
-            errno.EACCES: "permission denied; let this user write there",
-            errno.EPERM: "not permitted; let this user write there",
-            errno.EIO: "input/output error; check the disk",
-        }
-        why = reasons.get(error.errno or 0, error.strerror or str(error))
-        return cls(f"cannot {doing}: {why}")
-
-
-@contextmanager
-def vault_trouble(doing: str) -> Iterator[None]:
-    """Any OSError inside the block is the vault's trouble, not a file's."""
-    try:
-        yield
-    except OSError as error:
-        raise VaultTrouble.from_os(error, doing) from error
 
 
 class Vault:
@@ -203,148 +170,6 @@ class Vault:
             raise VaultTrouble.from_os(error, f"sync the vault {self.originals}") from error
 
 
-class VaultFolder:
-    """One day's folder and the names taken in it, whoever wrote them."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._prefix = f"{path}/"
-        self._holders: dict[str, str] = {}  # key of a name -> the name on disk
-        self._by_inode: dict[int, str] = {}
-        self._seen_mtime_ns = -1
-
-    def at(self, name: str) -> str:
-        """The path of a name here."""
-        return self._prefix + name
-
-    def refresh(self) -> None:
-        """Reads the folder where it has changed since; makes it where it is missing. Raises VaultTrouble."""
-        try:
-            mtime_ns = _made_day_folder(self.path).st_mtime_ns
-            if mtime_ns == self._seen_mtime_ns:
-                return
-            with os.scandir(self.path) as entries:
-                found = [(entry.name, entry.inode()) for entry in entries]
-        except OSError as error:
-            raise VaultTrouble.from_os(error, f"use the folder {self.path}") from error
-        self._holders = {name_key(name): name for name, _ in found}
-        self._by_inode = {inode: name for name, inode in found}
-        self._seen_mtime_ns = mtime_ns
-
-    def add(self, name: str, inode: int) -> None:
-        """Notes a name that was just placed here, or found taken."""
-        self._holders[name_key(name)] = name
-        self._by_inode[inode] = name
-
-    def remove(self, name: str, inode: int) -> None:
-        """Notes a name that we have just taken back."""
-        self._holders.pop(name_key(name), None)
-        self._by_inode.pop(inode, None)
-
-    def settled(self) -> None:
-        """All changes since `refresh` were our own: what is known still stands. Raises VaultTrouble."""
-        try:
-            self._seen_mtime_ns = os.stat(self.path).st_mtime_ns
-        except OSError as error:
-            raise VaultTrouble.from_os(error, f"use the folder {self.path}") from error
-
-    def holder(self, name: str) -> str | None:
-        """The name on disk that is this name or differs from it only in case or Unicode form."""
-        return self._holders.get(name_key(name))
-
-    def standing(self, name: str, size: int, sha256: str) -> tuple[str, int] | None:
-        """The name and inode of a file that holds these bytes under this name or a number of it."""
-        for wanted in dict.fromkeys((name, portable_name(name))):
-            for candidate in numbered_names(wanted):
-                holder = self.holder(candidate)
-                if holder is None:
-                    break
-                inode = _inode_if_same(self.at(holder), size, sha256)
-                if inode is not None:
-                    return holder, inode
-        return None
-
-    def first_free(self, name: str, put: Callable[[str], None], refused: set[str] | None = None) -> str:
-        """Puts a file under the first free name, which it returns; `put` raises FileExistsError where one is taken.
-
-        Where the filesystem refuses the name itself (exFAT, SMB), the nearest that any will take is used.
-        """
-        try:
-            return self._first_free(name, put, refused)
-        except OSError as error:
-            if error.errno not in _NAME_REFUSED or portable_name(name) == name:
-                raise
-        return self._first_free(portable_name(name), put, refused)
-
-    def _first_free(self, name: str, put: Callable[[str], None], refused: set[str] | None) -> str:
-        for candidate in numbered_names(name):
-            if self.holder(candidate) is not None or (refused and candidate in refused):
-                continue
-            try:
-                put(self.at(candidate))
-            except FileExistsError:
-                self.add(candidate, 0)  # somebody else's, just now
-            else:
-                return candidate
-        raise AssertionError("numbered names never end")
-
-    def name_of(self, inode: int) -> str | None:
-        """The name under which an inode stands here already."""
-        return self._by_inode.get(inode)
-
-
-def _made_day_folder(path: Path) -> os.stat_result:
-    """A day's folder, made if need be with its year's; never what should be there: the vault may be unmounted."""
-    try:
-        status = os.stat(path)
-        if stat.S_ISDIR(status.st_mode):
-            return status
-    except FileNotFoundError:
-        pass
-    path.parent.mkdir(exist_ok=True)
-    path.mkdir(exist_ok=True)
-    return os.stat(path)
-
-
-def name_key(name: str) -> str:
-    """Equal for names that Windows or macOS may take for one: case, Unicode form, trailing dots and spaces."""
-    if name.isascii():
-        return name.lower().rstrip(". ") or name
-    folded = unicodedata.normalize("NFD", name).casefold()
-    return unicodedata.normalize("NFC", folded).rstrip(". ") or name
-
-
-def numbered_names(name: str, longest: int = 255) -> Iterator[str]:
-    """`name.jpg`, `name_1.jpg`, `name_2.jpg`, …, each at most `longest` bytes; a long stem is cut at a character."""
-    stem, dot, ending = name.rpartition(".")
-    if not stem or _size(ending) > 16:  # a dot in front, or no ending at all
-        stem, dot, ending = name, "", ""
-    first = _cut(stem, longest - _size(dot + ending)) + dot + ending
-    yield first
-    for number in itertools.count(1):
-        tail = f"_{number}{dot}{ending}"
-        numbered = _cut(stem, longest - _size(tail)) + tail
-        if numbered != first:  # as it is where a long name ends in a number itself
-            yield numbered
-
-
-def portable_name(name: str) -> str:
-    """A name that Windows, macOS and encrypting filesystems take too."""
-    clean = _NOT_PORTABLE.sub("_", name)
-    return next(numbered_names(clean.rstrip(". ") or "_", longest=140))
-
-
-def _cut(stem: str, size: int) -> str:
-    while _size(stem) > size:
-        stem = stem[:-1]
-    return stem
-
-
-def _size(name: str) -> int:
-    """Bytes on disk."""
-    return len(name) if name.isascii() else len(os.fsencode(name))
-
-
 def name_in_one_step(temporary: Path, target: str) -> None:
     """Gives a finished file its name; raises FileExistsError where it is taken. The temporary name may stay."""
     try:
@@ -369,17 +194,3 @@ def rename_unless_taken(source: str | Path, target: str | Path) -> None:
     except OSError:
         os.unlink(target)
         raise
-
-
-def _inode_if_same(path: str, size: int, sha256: str) -> int | None:
-    try:
-        fd = open_regular(path)
-    except (OSError, NotARegularFile):
-        return None
-    try:
-        status = os.fstat(fd)
-        return status.st_ino if status.st_size == size and sha256_of(fd) == sha256 else None
-    except OSError:  # what cannot be read is not known to be the same
-        return None
-    finally:
-        os.close(fd)

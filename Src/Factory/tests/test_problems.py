@@ -9,7 +9,7 @@ import pytest
 
 from Src.Factory import problems
 from Src.Factory.problems import Problem, one_line
-from Src.Librarian.vault import VaultTrouble
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Shared.settings import SettingsError
 
 

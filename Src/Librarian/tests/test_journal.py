@@ -18,7 +18,7 @@ from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.media_kind import KINDS
 from Src.Librarian.metadata_extractor import Metadata
 from Src.Librarian.tests.conftest import SmallFilesystem
-from Src.Librarian.vault import VaultTrouble
+from Src.Librarian.vault_trouble import VaultTrouble
 
 ABOUT = Metadata(datetime(2020, 1, 1), None, "mtime", *[None] * 9)
 

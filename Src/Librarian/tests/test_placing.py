@@ -25,7 +25,9 @@ from Src.Librarian.fingerprint import NotARegularFile, StillChanging
 from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.placing import Placed, Placer, Wanted
 from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
-from Src.Librarian.vault import Vault, VaultFolder, VaultTrouble
+from Src.Librarian.vault import Vault
+from Src.Librarian.vault_folder import VaultFolder
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Shared.settings import PROJECT_ROOT
 
 DAY, OTHER_DAY = "Originals/2023/2023-12-25", "Originals/2024/2024-01-01"

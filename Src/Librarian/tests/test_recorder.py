@@ -23,7 +23,8 @@ from Src.Librarian.media_kind import KINDS
 from Src.Librarian.metadata_extractor import Metadata
 from Src.Librarian.recorder import Kept, Recorder
 from Src.Librarian.tests.promise import Source, assert_promise_kept, ledger_rows, vault_files
-from Src.Librarian.vault import Vault, VaultTrouble
+from Src.Librarian.vault import Vault
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import Settings
 

@@ -38,7 +38,7 @@ from Src.Librarian.tests.promise import (
     sources_in,
     vault_files,
 )
-from Src.Librarian.vault import VaultTrouble
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.heartbeat_service import HeartbeatService

@@ -21,17 +21,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from Src.Librarian import syncing
+from Src.Librarian import syncing, vault_folder
 from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
-from Src.Librarian.vault import (
-    MARKER,
-    Vault,
-    VaultTrouble,
-    name_key,
-    numbered_names,
-    portable_name,
-    rename_unless_taken,
-)
+from Src.Librarian.vault import MARKER, Vault, rename_unless_taken
+from Src.Librarian.vault_folder import name_key, numbered_names, portable_name
+from Src.Librarian.vault_trouble import VaultTrouble
 from Src.Shared.settings import PROJECT_ROOT
 
 DAY = "Originals/2023/2023-12-25"
@@ -441,3 +435,35 @@ def test_a_vault_that_is_not_there_is_trouble_before_anything_is_written(tmp_pat
 def test_trouble_says_in_one_line_what_to_do(code: int, says: str) -> None:
     message = str(VaultTrouble.from_os(OSError(code, os.strerror(code)), "write there"))
     assert message.startswith("cannot write there: ") and says in message and "\n" not in message
+
+
+def test_thousands_of_one_name_are_not_read_again_for_each_newcomer(
+    vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = vault.folder(DAY)
+    read: list[str] = []
+    inode_and_hash = vault_folder._inode_and_hash
+
+    def noted(path: str) -> tuple[int, str]:
+        read.append(path)
+        return inode_and_hash(path)
+
+    def place(content: bytes) -> str:
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert folder.standing("IMG_1.jpg", len(content), sha256) is None
+        name = folder.first_free("IMG_1.jpg", lambda target: Path(target).write_bytes(content) and None)
+        folder.add(name, os.lstat(folder.at(name)).st_ino, sha256)
+        return name
+
+    monkeypatch.setattr(vault_folder, "_inode_and_hash", noted)
+    names = [place(b"%05d" % number) for number in range(300)]
+    assert names == ["IMG_1.jpg", *(f"IMG_1_{number}.jpg" for number in range(1, 300))]
+    assert len(read) <= 4, "those of equal size and known content are not"
+    read.clear()
+    found = folder.standing("IMG_1.jpg", 5, hashlib.sha256(b"00123").hexdigest())
+    assert found == ("IMG_1_123.jpg", os.lstat(folder.at("IMG_1_123.jpg")).st_ino)
+    assert any(path.endswith("/IMG_1_123.jpg") for path in read), "what is found is read again"
+    folder.remove("IMG_1_7.jpg", 0)
+    os.unlink(folder.at("IMG_1_7.jpg"))
+    assert place(b"newer") == "IMG_1_7.jpg"
+    assert vault.folder(DAY).standing("img_1.JPG", 5, hashlib.sha256(b"00299").hexdigest()) is not None

@@ -1,0 +1,215 @@
+"""A day's folder of the vault: which names are taken in it, and the names that are possible."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from Src.Librarian.fingerprint import NotARegularFile, open_regular, sha256_of
+from Src.Librarian.vault_trouble import VaultTrouble
+
+_NAME_REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT)  # ENOENT: exfat-fuse says so
+_NOT_PORTABLE = re.compile('[\0-\x1f<>:"|?*\\\\\ud800-\udfff]')
+_NUMBERED = re.compile(r"_\d+(\.[^.]*)?\Z")
+_WORTH_REMEMBERING = 4  # names of one series
+
+
+class VaultFolder:
+    """One day's folder and the names taken in it, whoever wrote them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._prefix = f"{path}/"
+        self._holders: dict[str, str] = {}  # key of a name -> the name on disk
+        self._by_inode: dict[int, str] = {}
+        self._hashes: dict[str, str] = {}  # of numbered names that we gave
+        self._series: dict[str, _Series] = {}
+        self._seen_mtime_ns = -1
+
+    def at(self, name: str) -> str:
+        """The path of a name here."""
+        return self._prefix + name
+
+    def refresh(self) -> None:
+        """Reads the folder where it has changed since; makes it where it is missing. Raises VaultTrouble."""
+        try:
+            mtime_ns = _made_day_folder(self.path).st_mtime_ns
+            if mtime_ns == self._seen_mtime_ns:
+                return
+            with os.scandir(self.path) as entries:
+                found = [(entry.name, entry.inode()) for entry in entries]
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"use the folder {self.path}") from error
+        self._holders = {name_key(name): name for name, _ in found}
+        self._by_inode = {inode: name for name, inode in found}
+        self._hashes.clear()
+        self._series.clear()
+        self._seen_mtime_ns = mtime_ns
+
+    def add(self, name: str, inode: int, sha256: str | None = None) -> None:
+        """Notes a name that was just placed here, with its content, or found taken."""
+        self._holders[name_key(name)] = name
+        self._by_inode[inode] = name
+        if sha256 is not None and _NUMBERED.search(name):
+            self._hashes[name] = sha256
+
+    def remove(self, name: str, inode: int) -> None:
+        """Notes a name that we have just taken back."""
+        self._holders.pop(name_key(name), None)
+        self._by_inode.pop(inode, None)
+        self._hashes.pop(name, None)
+        self._series.clear()
+
+    def settled(self) -> None:
+        """All changes since `refresh` were our own: what is known still stands. Raises VaultTrouble."""
+        try:
+            self._seen_mtime_ns = os.stat(self.path).st_mtime_ns
+        except OSError as error:
+            raise VaultTrouble.from_os(error, f"use the folder {self.path}") from error
+
+    def holder(self, name: str) -> str | None:
+        """The name on disk that is this name or differs from it only in case or Unicode form."""
+        return self._holders.get(name_key(name))
+
+    def standing(self, name: str, size: int, sha256: str) -> tuple[str, int] | None:
+        """The name and inode of a file that holds these bytes under this name or a number of it."""
+        for wanted in dict.fromkeys((name, portable_name(name))):
+            of_size = self._walked(wanted).contents.get(size, {})
+            for holder, known in of_size.items():
+                if known is None or known == sha256:  # read in any case: what was known may be long ago
+                    inode, of_size[holder] = _inode_and_hash(self.at(holder))
+                    if of_size[holder] == sha256:
+                        return holder, inode
+        return None
+
+    def _walked(self, name: str) -> _Series:
+        """The numbered names of a name, up to the first that is free."""
+        series = self._series.get(name) or _Series(name)
+        while (holder := self.holder(series.free)) is not None:
+            try:
+                size = os.lstat(self.at(holder)).st_size
+            except OSError:
+                size = -1
+            series.take(holder, size, self._hashes.get(holder))
+        if series.taken >= _WORTH_REMEMBERING:
+            self._series[name] = series
+        return series
+
+    def _free_names(self, name: str) -> Iterator[str]:
+        while True:
+            yield self._walked(name).free
+
+    def first_free(self, name: str, put: Callable[[str], None], refused: set[str] | None = None) -> str:
+        """Puts a file under the first free name, which it returns; `put` raises FileExistsError where one is taken.
+
+        Where the filesystem refuses the name itself (exFAT, SMB), the nearest that any will take is used.
+        """
+        try:
+            return self._first_free(name, put, refused)
+        except OSError as error:
+            if error.errno not in _NAME_REFUSED or portable_name(name) == name:
+                raise
+        return self._first_free(portable_name(name), put, refused)
+
+    def _first_free(self, name: str, put: Callable[[str], None], refused: set[str] | None) -> str:
+        for candidate in numbered_names(name) if refused else self._free_names(name):
+            if refused and (candidate in refused or self.holder(candidate) is not None):
+                continue
+            try:
+                put(self.at(candidate))
+            except FileExistsError:
+                self.add(candidate, 0)  # somebody else's, just now
+            else:
+                return candidate
+        raise AssertionError("numbered names never end")
+
+    def name_of(self, inode: int) -> str | None:
+        """The name under which an inode stands here already."""
+        return self._by_inode.get(inode)
+
+
+class _Series:
+    """A name and its numbers, as far as they are taken: thousands of one name are not asked for each newcomer."""
+
+    def __init__(self, name: str) -> None:
+        self._names = numbered_names(name)
+        self.free = next(self._names)
+        self.taken = 0
+        self.contents: dict[int, dict[str, str | None]] = {}  # size -> name on disk -> SHA-256, where it is known
+
+    def take(self, holder: str, size: int, sha256: str | None) -> None:
+        self.contents.setdefault(size, {})[holder] = sha256
+        self.free = next(self._names)
+        self.taken += 1
+
+
+def _made_day_folder(path: Path) -> os.stat_result:
+    """A day's folder, made if need be with its year's; never what should be there: the vault may be unmounted."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            return status
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir(exist_ok=True)
+    return os.stat(path)
+
+
+def name_key(name: str) -> str:
+    """Equal for names that Windows or macOS may take for one: case, Unicode form, trailing dots and spaces."""
+    if name.isascii():
+        return name.lower().rstrip(". ") or name
+    folded = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFC", folded).rstrip(". ") or name
+
+
+def numbered_names(name: str, longest: int = 255) -> Iterator[str]:
+    """`name.jpg`, `name_1.jpg`, `name_2.jpg`, …, each at most `longest` bytes; a long stem is cut at a character."""
+    stem, dot, ending = name.rpartition(".")
+    if not stem or _size(ending) > 16:  # a dot in front, or no ending at all
+        stem, dot, ending = name, "", ""
+    first = _cut(stem, longest - _size(dot + ending)) + dot + ending
+    yield first
+    for number in itertools.count(1):
+        tail = f"_{number}{dot}{ending}"
+        numbered = _cut(stem, longest - _size(tail)) + tail
+        if numbered != first:  # as it is where a long name ends in a number itself
+            yield numbered
+
+
+def portable_name(name: str) -> str:
+    """A name that Windows, macOS and encrypting filesystems take too."""
+    clean = _NOT_PORTABLE.sub("_", name)
+    return next(numbered_names(clean.rstrip(". ") or "_", longest=140))
+
+
+def _cut(stem: str, size: int) -> str:
+    while _size(stem) > size:
+        stem = stem[:-1]
+    return stem
+
+
+def _size(name: str) -> int:
+    """Bytes on disk."""
+    return len(name) if name.isascii() else len(os.fsencode(name))
+
+
+def _inode_and_hash(path: str) -> tuple[int, str]:
+    """What cannot be read is not known to be the same: empty."""
+    try:
+        fd = open_regular(path)
+    except (OSError, NotARegularFile):
+        return 0, ""
+    try:
+        return os.fstat(fd).st_ino, sha256_of(fd)
+    except OSError:
+        return 0, ""
+    finally:
+        os.close(fd)
