@@ -29,6 +29,7 @@ from watchdog.events import (
 from watchdog.observers.api import BaseObserver
 
 from Src.Librarian.filesystem import sends_events
+from Src.Librarian.fingerprint import is_open_for_writing
 from Src.Librarian.inbox_names import is_ignored, is_ignored_path
 from Src.Librarian.incoming import FileState, IncomingFile, regular_file_state
 from Src.Librarian.stability import Now, StabilityTracker
@@ -90,6 +91,7 @@ class InboxWatcher:
         self._releases: list[tuple[float, str]] = []
         self._let_go: set[str] = set()
         self._in_hand: dict[str, FileState] = {}
+        self._was_open: set[str] = set()
         self._changes: queue.SimpleQueue[tuple[str, _Change]] = queue.SimpleQueue()
         self._observer: BaseObserver | None = None
         self._watched: tuple[int, int] | None = None
@@ -233,12 +235,22 @@ class InboxWatcher:
             state = _state_of(path)
             if state is None:
                 self._tracker.forget(path)
-            elif self._tracker.complete(path, state, now):
+                self._was_open.discard(path)
+            elif self._tracker.complete(path, state, now) and self._is_at_rest(path, state, now):
                 self._in_hand[path] = state
                 files.append(IncomingFile(path, path[len(self._inbox) + 1 :], state))
                 if len(files) >= _MOST_AT_ONCE:
                     break
         return files
+
+    def _is_at_rest(self, path: str, state: FileState, now: Now) -> bool:
+        """Whether nobody has it open for writing, nor had at the last look; else the delay begins anew."""
+        is_open, was_open = is_open_for_writing(path), path in self._was_open
+        if not is_open and not was_open:
+            return True
+        (self._was_open.add if is_open else self._was_open.discard)(path)
+        self._tracker.put_back(path, state, now)
+        return False
 
     def _see(self, path: str, state: FileState, now: Now, change: _Change = "other") -> None:
         if path in self._in_hand:

@@ -104,6 +104,18 @@ def open_for_writing_elsewhere(fd: int) -> bool:
         return lease.somebody_writes
 
 
+def is_open_for_writing(path: str) -> bool:
+    """Whether any process has the file at a path open for writing; no, where that cannot be asked."""
+    try:
+        fd = open_regular(path)
+    except (OSError, NotARegularFile):
+        return False
+    try:
+        return open_for_writing_elsewhere(fd)
+    finally:
+        os.close(fd)
+
+
 def fingerprint(path: str, expected: FileState) -> Fingerprint:
     """Reads a file once.
 

@@ -152,6 +152,24 @@ def test_the_delay_begins_when_a_writer_who_was_silent_for_long_closes_the_file(
     assert watched.after(DELAY * 0.2) == ["a.jpg"]
 
 
+def test_a_file_that_was_open_rests_for_the_whole_delay_after_it_was_seen_closed(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no event tells of the close."""
+    monkeypatch.setattr(file_watcher._Handler, "on_any_event", lambda *_: None)
+    with open(watched.inbox / "a.jpg", "wb") as file:
+        file.write(b"half a photo")
+        file.flush()
+        watched.watcher.scan()
+        for _ in range(3):
+            watched.clock.pass_time(DELAY)
+            assert watched.watcher.ready(0.0) == []
+    watched.clock.pass_time(DELAY)
+    assert watched.watcher.ready(0.0) == []  # seen closed for the first time
+    watched.clock.pass_time(DELAY)
+    assert [one.original_path for one in watched.watcher.ready(0.0)] == ["a.jpg"]
+
+
 def test_a_file_renamed_inside_the_inbox_is_given_at_once(watched: Watched) -> None:
     hidden = watched.put(".syncthing.a.jpg.tmp")
     assert watched.after(HOUR / 2) == []

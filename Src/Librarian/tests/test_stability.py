@@ -151,7 +151,7 @@ class Watching(RuleBasedStateMachine):
         self.disk: dict[str, FileState] = {}
         self.known: dict[str, Known] = {}
 
-    @precondition(lambda self: not self.disk and self.trust)
+    @precondition(lambda self: not self.disk and not self.known and self.trust)
     @rule()
     def on_a_network(self) -> None:
         self.trust = False
@@ -163,14 +163,14 @@ class Watching(RuleBasedStateMachine):
         if seen:
             self.see(path, renamed)
 
-    @rule(path=paths, renamed=st.booleans())
-    def see(self, path: str, renamed: bool) -> None:
+    @rule(path=paths, renamed=st.booleans(), closed=st.booleans())
+    def see(self, path: str, renamed: bool, closed: bool = False) -> None:
         if path not in self.disk:
             return
         at, before = self.disk[path], self.known.get(path)
-        self.tracker.see(path, at, self.now, renamed=renamed)
-        if before is None or before.state != at or renamed:
-            self.known[path] = Known(at, self.now.steady, renamed, not self.trust)
+        self.tracker.see(path, at, self.now, renamed=renamed, closed=closed)
+        if before is None or before.state != at or renamed or closed:
+            self.known[path] = Known(at, self.now.steady, renamed, closed or not self.trust)
 
     @rule(path=paths)
     def put_back(self, path: str) -> None:

@@ -451,7 +451,11 @@ def test_thousands_of_one_name_are_not_read_again_for_each_newcomer(
     def place(content: bytes) -> str:
         sha256 = hashlib.sha256(content).hexdigest()
         assert folder.standing("IMG_1.jpg", len(content), sha256) is None
-        name = folder.first_free("IMG_1.jpg", lambda target: Path(target).write_bytes(content) and None)
+
+        def put(target: str) -> None:
+            Path(target).write_bytes(content)
+
+        name = folder.first_free("IMG_1.jpg", put)
         folder.add(name, os.lstat(folder.at(name)).st_ino, sha256)
         return name
 
