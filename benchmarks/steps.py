@@ -73,6 +73,7 @@ def main() -> int:
         tempfile.TemporaryDirectory(dir=options.folder) as folder,
         tempfile.TemporaryDirectory(dir=options.other_filesystem) as other,
     ):
+        os.chmod(folder, 0o711)  # PostgreSQL's own account passes through
         campaign = Campaign(Path(folder), Path(other))
         try:
             figures = {name: campaign.run(name, options.fault, options.every) for name in options.scenario}
