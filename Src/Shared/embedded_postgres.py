@@ -15,6 +15,7 @@ import atexit
 import fcntl
 import importlib.util
 import logging
+import math
 import os
 import re
 import shutil
@@ -46,11 +47,13 @@ __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError", "running_url"]
 VERSION = "18"
 
 START_LIMIT = 300.0  # crash recovery reads up to max_wal_size again
+STUCK_LIMIT = 20.0  # a server told to stop writes at most its few buffers, and then has ended
 STOP_LIMIT = 4.0  # services must end within 10 s; a server told to stop goes on stopping without us
 
 # Once, at the making of a database; a person may change them in its postgresql.conf.
 _CONFIGURATION = {
     "max_connections": "50",
+    "io_method": "sync",  # few, small reads: processes of their own for them would only take memory
     "logging_collector": "on",
     "log_directory": "log",
     "log_filename": "postgresql-%a.log",  # one a weekday, written over a week later
@@ -81,6 +84,7 @@ class EmbeddedPostgres:
         self._mutex = threading.RLock()
         self._users: int | None = None  # file descriptor that holds users.lock
         self._process = os.getpid()
+        self._shutting_down_since = math.inf
         self._socket: Path | None = None
 
     @property
@@ -213,6 +217,8 @@ class EmbeddedPostgres:
                 problem = probe(folder)
                 if not problem:
                     return folder
+                assert postmaster is not None
+                self._quit_if_stuck(postmaster, problem)
             else:
                 # A server and all its children hold this lock from birth to death. Pids tell less: they are used
                 # again, and a server that is starting has not written its own yet.
@@ -226,6 +232,19 @@ class EmbeddedPostgres:
                 problem = problem or "it is starting, or processes of one that was killed are still there"
                 raise EmbeddedPostgresError(f"PostgreSQL has not come up yet: {problem}")
             time.sleep(POLL)
+
+    def _quit_if_stuck(self, postmaster: Postmaster, answer: str) -> None:
+        """A server that never ends its shutdown is told to quit at once: the next start recovers it.
+
+        (Seen with 18.1, told to stop in the middle of its recovery.)
+        """
+        now = time.monotonic()
+        since = min(self._shutting_down_since, now) if "shutting down" in answer else math.inf
+        self._shutting_down_since = since
+        if now - since > STUCK_LIMIT and is_alive(postmaster.pid, self._cluster):
+            log.warning("The embedded PostgreSQL has been shutting down for %g s; it is told to quit", STUCK_LIMIT)
+            os.kill(postmaster.pid, signal.SIGQUIT)  # as `pg_ctl stop -m immediate` does
+            self._shutting_down_since = math.inf
 
     def _spawn(self, programs: Path, account: Account, dead: Postmaster | None, lock: int) -> None:
         let_through(account, programs)

@@ -295,6 +295,30 @@ def test_leaving_a_stopped_server_does_not_hang(
     wait_until(lambda: not is_up(data))
 
 
+def test_a_server_that_never_ends_its_shutdown_is_made_to(
+    server: EmbeddedPostgres, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_postgres, "STUCK_LIMIT", 1.0)
+    ask(server.ensure_running(), "CREATE TABLE kept ()")
+    stuck = psutil.Process(pid_of(data))
+    (checkpointer,) = [one for one in stuck.children() if "checkpointer" in " ".join(one.cmdline())]
+    checkpointer.suspend()
+    stuck.send_signal(signal.SIGINT)
+    with pytest.raises(EmbeddedPostgresError, match="shutting down"):
+        server.ensure_running(0.5)  # however little time it is given each time
+    wait_until(lambda: _comes_up(server, 0.5))
+    assert pid_of(data) != stuck.pid
+    assert ask(server.ensure_running(), "SELECT count(*) FROM kept") == "0"
+
+
+def _comes_up(server: EmbeddedPostgres, wait: float) -> bool:
+    try:
+        server.ensure_running(wait)
+    except EmbeddedPostgresError:
+        return False
+    return True
+
+
 def test_a_killed_initdb_leaves_nothing_in_the_way(server: EmbeddedPostgres, data: Path) -> None:
     half_made = data / "18.new"
     half_made.mkdir(parents=True)
