@@ -15,23 +15,24 @@ _PATH_MAX = 4096  # of Linux, its closing NUL included
 
 
 def give_wide(inbox: Path, folders: int) -> Iterator[Given]:
-    """As many folders beside each other, a photo in each."""
+    """As many folders beside each other, a photo in each; every tenth photo has the same name."""
     for number in range(folders):
         folder = b"wide/%05d" % number
         os.makedirs(os.path.join(os.fsencode(inbox), folder))
-        yield give(inbox, folder + b"/IMG_0001.jpg", tiny_jpeg(number), "filed")
+        name = b"IMG_0001.jpg" if number % 10 == 0 else b"IMG_%05d.jpg" % number
+        yield give(inbox, os.path.join(folder, name), tiny_jpeg(number), "filed")
 
 
-def give_deep(inbox: Path, every: int = 50) -> Iterator[Given]:
-    """Folders one within the other as far as a path reaches, 1,000 levels and more; a photo in every 50th."""
-    path, level = b"deep", 0
-    room = _PATH_MAX - 1 - len(os.fsencode(inbox)) - len(b"//IMG.jpg")
-    while len(path) <= room:
+def give_deep(inbox: Path, levels: int) -> Iterator[Given]:
+    """Folders one within the other, at most as far as a path reaches; a photo in every 50th and in the last."""
+    room = (_PATH_MAX - 1 - len(os.fsencode(inbox)) - len(b"/deep/IMG.jpg")) // len(b"/d")
+    levels = min(levels, room)
+    path = b"deep"
+    for level in range(levels + 1):
         os.mkdir(os.path.join(os.fsencode(inbox), path))
-        last = len(path) + 2 > room
-        if level % every == 0 or last:
+        if level % 50 == 0 or level == levels:
             yield give(inbox, path + b"/IMG.jpg", tiny_jpeg(10**6 + level), "filed")
-        path, level = path + b"/d", level + 1
+        path += b"/d"
 
 
 @dataclass(frozen=True)
