@@ -25,13 +25,14 @@ from benchmarks.campaign.watched import Run, ingest
 from Src.Librarian.tests.promise import Source, assert_promise_kept, files_below
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.settings import load_settings
-from Stack.tests.real_factory import SHORT_DELAYS, Factory
+from Stack.tests.real_factory import Factory
 
 UNIT = "files"
 FULL = 110_000  # 10,000 corrupted, 100,000 names; bombs and trees beside them
 SHORT = 1_100
 MOST_MEMORY = 250.0  # MB: librarian, workers and ExifTool together
 LIMIT = 900.0  # seconds for one run of a group
+_DELAYS = {"STABILITY_DELAY": "0.2", "MIN_FILE_AGE": "0.1"}
 _MOST_LINES = 20  # for a group: what breaks all at once is told by its first lines
 
 _TOLD = {"not_media": ("not_media",), "failing": ("failed",), "dead_letter": ("dead_letter", "failed")}
@@ -91,9 +92,9 @@ def _give_trees(inbox: Path, folders: int, abyss: Abyss) -> Iterator[Given]:
 
 def _factory(folder: Path, name: str) -> Factory:
     """A new factory with an empty inbox; its ledger is copied from the first one where that is made already."""
-    factory = Factory(folder / name, dict(SHORT_DELAYS))
+    factory = Factory(folder / name, dict(_DELAYS))
     factory.inbox.mkdir(parents=True)
-    model = Factory(folder / "model", dict(SHORT_DELAYS))
+    model = Factory(folder / "model", dict(_DELAYS))
     if not model.cluster.exists():
         assert model.run("find", "nothing").code == 1
     factory.cluster.parent.mkdir(parents=True)
