@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -38,7 +39,7 @@ def sources_in(folder: Path, relative_to: Path | None = None) -> list[Source]:
     """Every regular file below a folder as a source, before it is filed. `relative_to`: the inbox; None: imported."""
     return [
         Source(str(path if relative_to is None else path.relative_to(relative_to)), sha256_of_file(path))
-        for path in _files_below(folder)
+        for path in files_below(folder)
     ]
 
 
@@ -64,7 +65,7 @@ def vault_files(settings: Settings) -> dict[str, str]:
     """Path relative to the storage root -> SHA-256, of every original on disk."""
     return {
         str(path.relative_to(settings.storage)): sha256_of_file(path)
-        for path in _files_below(settings.storage / "Originals")
+        for path in files_below(settings.storage / "Originals")
         if path.name != _MARKER
     }
 
@@ -138,15 +139,28 @@ def _assert_nothing_left_over(settings: Settings, filed: set[str]) -> None:
         folder = settings.storage / ".factory" / name
         left = sorted(os.listdir(folder)) if folder.is_dir() else []
         assert not left, f"left in {name}: {left}"
-    in_inbox = [path for path in _files_below(settings.inbox) if sha256_of_file(path) in filed]
+    in_inbox = [path for path in files_below(settings.inbox) if sha256_of_file(path) in filed]
     assert not in_inbox, f"filed, and still in the inbox: {in_inbox}"
 
 
-def _files_below(folder: Path) -> list[Path]:
-    found = [
-        Path(base, name) for base, _, names in os.walk(folder) for name in names if not os.path.islink(f"{base}/{name}")
-    ]
-    return sorted(path for path in found if path.is_file())
+def files_below(folder: Path) -> list[Path]:
+    """Regular files at any depth that a path reaches. Not by os.walk: it recurses, and gives up in a deep tree."""
+    found: list[Path] = []
+    folders = [str(folder)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        found.append(Path(entry.path))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+    return sorted(found)
 
 
 def _one_name(path: str) -> str:
