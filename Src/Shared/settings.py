@@ -18,6 +18,8 @@ from dotenv import dotenv_values
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
 PATHS = {"FACTORY_DATA", "INBOX_PATH", "STORAGE_PATH", "FACTORY_DB_DATA"}
+# Each may also be given as NAME_FILE, the path of a file that holds it and nothing else.
+SECRETS = {"DB_PASSWORD", "SYNCTHING_API_KEY", "DASHBOARD_PASSWORD", "ALERT_URLS"}
 
 WatchMode = Literal["auto", "events", "polling"]
 LogFormat = Literal["text", "json"]
@@ -52,6 +54,18 @@ class Settings:
     zone: ZoneInfo
     log_level: str
     log_format: LogFormat
+    monitor_interval: float
+    infrastructure_interval: float
+    disk_warning: float  # percent free
+    disk_error: float  # percent free
+    alert_urls: tuple[str, ...]  # Apprise's
+    alert_reminder: float
+    docker_host: str | None
+    syncthing_url: str
+    syncthing_api_key: str | None
+    dashboard_address: str
+    dashboard_port: int
+    dashboard_password: str | None
 
     @property
     def originals(self) -> Path:
@@ -78,6 +92,8 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     from_file = _read_env_file(env_file)
     values = {**from_file, **{k: v for k, v in (os.environ if environ is None else environ).items() if v}}
 
+    values |= _read_secrets(values)
+
     data = _path(values, "FACTORY_DATA", PROJECT_ROOT / "Factory_Data")
     return Settings(
         data=data,
@@ -100,6 +116,18 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         zone=_zone(values),
         log_level=_choice(values, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), str.upper),
         log_format=_choice(values, "LOG_FORMAT", "text", ("text", "json")),
+        monitor_interval=_number(values, "MONITOR_INTERVAL", 60.0, least=0.1),
+        infrastructure_interval=_number(values, "INFRASTRUCTURE_INTERVAL", 300.0, least=0.1),
+        disk_warning=_number(values, "DISK_WARNING", 10.0, least=0.0),
+        disk_error=_number(values, "DISK_ERROR", 2.0, least=0.0),
+        alert_urls=tuple(values.get("ALERT_URLS", "").split()),
+        alert_reminder=_number(values, "ALERT_REMINDER", 86400.0, least=0.0),
+        docker_host=values.get("DOCKER_HOST"),
+        syncthing_url=values.get("SYNCTHING_URL", "http://127.0.0.1:8384").rstrip("/"),
+        syncthing_api_key=values.get("SYNCTHING_API_KEY"),
+        dashboard_address=values.get("DASHBOARD_ADDRESS", "127.0.0.1"),
+        dashboard_port=_whole(values, "DASHBOARD_PORT", 8501, least=1),
+        dashboard_password=values.get("DASHBOARD_PASSWORD"),
     )
 
 
@@ -115,6 +143,21 @@ def _read_env_file(env_file: Path) -> dict[str, str]:
         if not values[name].startswith("~"):
             values[name] = str(env_file.absolute().parent / values[name])
     return values
+
+
+def _read_secrets(values: Mapping[str, str]) -> dict[str, str]:
+    secrets = {}
+    for name in SECRETS - values.keys():
+        path = values.get(f"{name}_FILE")
+        if path is None:
+            continue
+        try:
+            secret = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            raise SettingsError(f"{name}_FILE={path}: cannot be read ({error})") from error
+        if secret:
+            secrets[name] = secret
+    return secrets
 
 
 def _path(values: Mapping[str, str], name: str, default: Path) -> Path:
