@@ -26,9 +26,10 @@ def _ask(phone: RealSyncthing, syncthing: RealSyncthing) -> PendingDevice:
     """The phone adds the factory, which hears of it."""
     phone_id = phone.id
     phone.add(syncthing.id, syncthing.address)
-    return wait_until(
-        lambda: next((one for one in syncthing.client.pending_devices() if one.id == phone_id), None), "it asks"
+    (pending,) = wait_until(
+        lambda: [one for one in syncthing.client.pending_devices() if one.id == phone_id], "it asks to connect"
     )
+    return pending
 
 
 def test_a_device_is_let_in_by_its_name_and_given_the_folder(
