@@ -233,6 +233,10 @@ class Syncthing:
         """Looks through the folder on disk, and returns when that is done."""
         self._ask("POST", "/rest/db/scan", folder=folder)
 
+    def revert(self, folder: str) -> None:
+        """What a click on "Revert Local Changes" does: everything that was filed comes again."""
+        self._ask("POST", "/rest/db/revert", folder=folder)
+
     def _state_of(self, config: Config, my_id: str) -> FolderState:
         folder = config["id"]
         status = self._get("/rest/db/status", folder=folder)
