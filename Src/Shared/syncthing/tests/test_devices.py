@@ -9,7 +9,7 @@ import pytest
 
 from Src.Shared.syncthing.client import PendingDevice, SyncthingError
 from Src.Shared.syncthing.devices import accept
-from Src.Shared.syncthing.inbox_folders import FOLDER, REQUIRED
+from Src.Shared.syncthing.inbox_folders import FOLDER, differences
 from Src.Shared.syncthing.overview import overview
 from Src.Shared.syncthing.provision import provision, provision_folder
 from Src.Shared.syncthing.tests.real_syncthing import RealSyncthing, folder_config, running, wait_until
@@ -69,7 +69,7 @@ def test_further_devices_have_folders_of_their_own(
     assert accepted.folder == f"photos-inbox-{short.lower()}"
     folder = folder_config(syncthing, accepted.folder)
     assert folder["path"] == str(inbox / f"Bob-2J-phone-{short}")
-    assert folder.items() >= REQUIRED.items()
+    assert differences(folder) == {}
     assert {one["deviceID"] for one in folder["devices"]} == {syncthing.id, other_phone.id}
     assert {one["deviceID"] for one in folder_config(syncthing, FOLDER)["devices"]} == {syncthing.id, phone.id}
     assert f"/Bob-2J-phone-{short}" in syncthing.client.ignores(FOLDER)
