@@ -110,7 +110,7 @@ def test_a_device_added_in_the_gui_is_given_its_folder(
 ) -> None:
     syncthing.add(phone.id, name="Anna")
     assert accept(syncthing.client, "Anna", inbox).folder == FOLDER
-    assert folder_config(syncthing, FOLDER)["devices"][-1]["deviceID"] == phone.id
+    assert syncthing.state(FOLDER).shared_with == (phone.id,)
 
 
 def test_who_is_meant_must_be_clear(
