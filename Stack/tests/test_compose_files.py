@@ -11,7 +11,6 @@ EXAMPLE = ROOT / ".env.example"
 DOCKERFILES = [ROOT / "Src" / service / "Dockerfile" for service in ("Librarian", "Shared", "Dashboard")]
 
 
-
 def test_every_variable_of_the_stack_is_in_the_example() -> None:
     text = COMPOSE.read_text()
     asked = set(re.findall(r"\$\{([A-Z_]+)", text)) | set(re.findall(r"^ +([A-Z_]+):$", text, re.MULTILINE))

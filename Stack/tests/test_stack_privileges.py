@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from Stack.tests.stack import INIT, OURS, PLUMBING, SERVICES, Stack, docker, settings_of
+from Stack.tests.stack import INIT, PLUMBING, SERVICES, Stack, docker, settings_of
 
 pytestmark = pytest.mark.stack
 
@@ -166,7 +166,13 @@ def test_the_database_of_another_service_cannot_be_reached(stack: Stack) -> None
 @pytest.mark.parametrize("name", ["dashboard", "service_monitor"])
 def test_the_docker_api_is_read_only_and_about_our_containers(stack: Stack, name: str) -> None:
     api = "http://gate:2375"
-    for path in ("_ping", "version", "containers/json", "containers/librarian/json", "v1.41/containers/syncthing/logs?stdout=1"):
+    for path in (
+        "_ping",
+        "version",
+        "containers/json",
+        "containers/librarian/json",
+        "v1.41/containers/syncthing/logs?stdout=1",
+    ):
         assert stack.python(name, ASK, "GET", f"{api}/{path}") == "200", path
     for method, path in (
         ("POST", "containers/create"),

@@ -43,7 +43,13 @@ def test_placing_in_the_container_links_and_does_not_copy(stack: Stack) -> None:
 
 def test_every_sample_is_filed_as_it_is_without_docker(stack: Stack) -> None:
     """The image has what the readers need: kinds, dates and cameras are known for photos, RAWs and videos."""
-    known = {"CanonRaw.cr3": "CR3", "QuickTime.heic": "HEIC", "QuickTime.mov": "MOV", "JXL.jxl": "JXL", "M2TS.mts": "M2TS"}
+    known = {
+        "CanonRaw.cr3": "CR3",
+        "QuickTime.heic": "HEIC",
+        "QuickTime.mov": "MOV",
+        "JXL.jxl": "JXL",
+        "M2TS.mts": "M2TS",
+    }
     for name in known:
         stack.drop(f"kinds/{name}", (SAMPLES / name).read_bytes())
     stack.filed(len(known), where="original_path LIKE 'kinds/%'")
@@ -54,7 +60,9 @@ def test_every_sample_is_filed_as_it_is_without_docker(stack: Stack) -> None:
 
 
 def test_services_write_heartbeats(stack: Stack) -> None:
-    rows = stack.sql("SELECT service_name, status FROM system_status WHERE last_heartbeat > now() - interval '1 minute'")
+    rows = stack.sql(
+        "SELECT service_name, status FROM system_status WHERE last_heartbeat > now() - interval '1 minute'"
+    )
     assert {name for name, _ in rows} >= {"librarian", "service-monitor", "factory-db", "syncthing"}
     assert ["librarian", "OK"] in rows
 

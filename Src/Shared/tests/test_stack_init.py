@@ -83,13 +83,17 @@ def test_new_secrets_differ() -> None:
 def test_folders_that_cannot_be_made_are_one_clear_line(places: tuple[Path, Path, Path]) -> None:
     data, _, _ = places
     data.parent.joinpath("data").write_text("a file is in the way")
-    with pytest.raises(InitError, match=r"^FACTORY_DATA: cannot make .*data.*PUID:PGID.*docker compose up -d") as caught:
+    with pytest.raises(
+        InitError, match=r"^FACTORY_DATA: cannot make .*data.*PUID:PGID.*docker compose up -d"
+    ) as caught:
         prepare(*places, ME, {})
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", ["", "me", "-1", "1.5"])
-def test_an_owner_that_is_no_number(value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_owner_that_is_no_number(
+    value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PUID", value)
     monkeypatch.setenv("PGID", "1000")
     assert stack_init.main() == 2
