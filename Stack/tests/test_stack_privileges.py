@@ -233,7 +233,7 @@ def test_the_gui_of_syncthing_refuses_without_a_password(stack: Stack, path: str
 
 def test_the_gui_of_syncthing_takes_the_password(stack: Stack) -> None:
     passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    passwords.add_password(None, stack.syncthing, "photo_factory", stack.secret("syncthing", "syncthing_gui_password"))
+    passwords.add_password(None, stack.syncthing, "factory", stack.secret("syncthing", "syncthing_gui_password"))
     opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords))
     request = urllib.request.Request(f"{stack.syncthing}/rest/noauth/health")
     assert opener.open(request, timeout=10).status == 200

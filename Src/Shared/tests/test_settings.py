@@ -23,7 +23,6 @@ COMPOSE_ONLY = {  # read by docker-compose.yml, see Stack/tests/test_compose_fil
     "SYNC_PORT",
     "SYNCTHING_GUI_ADDRESS",
     "SYNCTHING_GUI_PORT",
-    "SYNCTHING_GUI_PASSWORD",
 }
 
 
