@@ -175,6 +175,7 @@ class IngestEvent(Base):
         Index("ix_ingest_events_file_hash", "file_hash"),
         # Hash, because a path may be longer than a b-tree entry.
         Index("ix_ingest_events_original_path", "original_path", postgresql_using="hash"),
+        Index("ix_ingest_events_name", text("lower(original_name) text_pattern_ops")),
     )
 
 

@@ -1,4 +1,4 @@
-"""Counters of the originals, kept by triggers: what a page shows at each look costs nothing that grows with the library.
+"""Counters of the originals, kept by triggers, and an index of names: what a page shows at each look costs nothing that grows with the library.
 
 One trigger for each kind of statement, and not one for each row: a batch of the librarian's costs one upsert a
 counter. Keys are written in order, so that two writers wait for each other and never both.
@@ -72,6 +72,9 @@ def upgrade() -> None:
         sa.Column("originals", sa.BigInteger, nullable=False),
         bytes_column.copy(),
     )
+    # By the beginning of a name, in an external ledger of any collation too.
+    by_name = sa.text("lower(original_name) text_pattern_ops")
+    op.create_index("ix_ingest_events_name", "ingest_events", [by_name])
     for event, tables in CHANGES.items():
         body = "\n".join(_count(*counter, tables) for counter in COUNTERS)
         if event == "UPDATE":
