@@ -127,7 +127,7 @@ def _frame(file: BinaryIO, form: str) -> Image.Image:
 
 def _turned(frame: av.VideoFrame) -> Image.Image:
     _check(frame.width, frame.height)
-    image: Image.Image = frame.to_image()
+    image: Image.Image = frame.to_image()  # type: ignore[no-untyped-call]
     return image.rotate(frame.rotation, expand=True) if frame.rotation else image
 
 

@@ -89,7 +89,7 @@ class PictureProcess:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "Src.Dashboard.picture_worker"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 cwd=PROJECT_ROOT,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},  # no passwords

@@ -31,7 +31,9 @@ _ICON = (
 
 def picture_url(original: Original, size: Size) -> str:
     """The address of a picture, relative to the pages."""
-    return f"pictures/{size.name.lower()}/{_signer.dumps([original.file_hash, original.final_path, original.media_kind])}"
+    return (
+        f"pictures/{size.name.lower()}/{_signer.dumps([original.file_hash, original.final_path, original.media_kind])}"
+    )
 
 
 @lru_cache(maxsize=1)

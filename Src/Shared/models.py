@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     false,
     func,
+    literal_column,
     text,
     true,
 )
@@ -175,7 +176,11 @@ class IngestEvent(Base):
         Index("ix_ingest_events_file_hash", "file_hash"),
         # Hash, because a path may be longer than a b-tree entry.
         Index("ix_ingest_events_original_path", "original_path", postgresql_using="hash"),
-        Index("ix_ingest_events_name", text("lower(original_name) text_pattern_ops")),
+        Index(
+            "ix_ingest_events_name",
+            literal_column("lower(original_name)").label("name"),
+            postgresql_ops={"name": "text_pattern_ops"},
+        ),
     )
 
 

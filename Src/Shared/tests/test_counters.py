@@ -92,7 +92,7 @@ def test_what_is_inserted_updated_and_deleted_is_counted(ledger: Connection) -> 
         "ingested_at = ingested_at + interval '3 hours', media_kind = 'PNG'",
         "camera_model = NULL",
         "location = NULL",
-        "location = '{\"lat\": 1.5, \"lon\": 2.25}'",
+        'location = \'{"lat": 1.5, "lon": 2.25}\'',
         "is_thumbnailed = true",
     ):
         ledger.execute(text(f"UPDATE media_assets SET {changed} WHERE file_hash < '8'"))

@@ -89,7 +89,9 @@ def test_the_dump_is_the_same_as_of_the_models(empty: Engine, ledger_server: Emb
     """
     migrate(empty)
     with empty.begin() as connection:
-        functions = connection.scalars(text("SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'count\\_%'")).all()
+        functions = connection.scalars(
+            text("SELECT oid::regprocedure FROM pg_proc WHERE proname LIKE 'count\\_%'")
+        ).all()
         for function in functions:
             connection.execute(text(f"DROP FUNCTION {function} CASCADE"))
     assert len(functions) == 4
