@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import altair as alt
@@ -18,16 +18,16 @@ _WORDS = {"ok": "OK", "warning": "warnings", "gap": "heartbeats missing", "error
 
 def counts(values: Sequence[tuple[datetime, int]], unit: Literal["hour", "day"]) -> alt.Chart:
     """Bars, one for each hour or day; times are shown as they are, in the factory's time zone."""
-    frame = pd.DataFrame({"when": [when.replace(tzinfo=None) for when, _ in values], "files": [n for _, n in values]})
+    width = timedelta(hours=0.82) if unit == "hour" else timedelta(days=0.82)
+    starts = [when.replace(tzinfo=None) for when, _ in values]
+    frame = pd.DataFrame({"when": starts, "end": [when + width for when in starts], "files": [n for _, n in values]})
     shown = "%a %H:%M" if unit == "hour" else "%e %b"
-    width = {"hour": 3_600_000, "day": 86_400_000}[unit]
     return (
         alt.Chart(frame)
-        .transform_calculate(end=f"datetime(time(datum.when) + {int(width * 0.82)})")
         .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
         .encode(
             x=alt.X("when:T", title=None, axis=alt.Axis(format=shown, tickCount=6, grid=False)),
-            x2="end:T",
+            x2="end",
             y=alt.Y("files:Q", title=None, axis=alt.Axis(tickMinStep=1, tickCount=4, format=",d")),
             tooltip=[
                 alt.Tooltip(
@@ -58,7 +58,7 @@ def uptime(strip: Strip, period: Period) -> alt.Chart:
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X("start:T", title=None, axis=None, scale=domain),
-            x2="end:T",
+            x2="end",
             color=alt.Color("state:N", scale=colors, legend=None),
             tooltip=[
                 alt.Tooltip("start:T", title="From", format="%e %b %H:%M"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
 
@@ -17,10 +18,11 @@ from Src.Dashboard.resources import ledger
 from Src.Dashboard.thumbnails import Size
 from Src.Shared.database import LedgerUnavailable
 
+_ICON = Path(__file__).parent / "favicon.svg"  # our own: Streamlit's would come from another host
 REFRESH = 2.0  # seconds between two looks of what is live
 
 LIGHTS: dict[Light, str] = {"green": "green", "yellow": "orange", "red": "red", "grey": "gray"}
-_ICONS: dict[Level, str] = {
+ICONS: dict[Level, str] = {
     "good": ":material/check_circle:",
     "warning": ":material/warning:",
     "error": ":material/error:",
@@ -45,14 +47,14 @@ _STYLE = """
 
 def set_up() -> None:
     """Once per run, before anything is shown."""
-    st.set_page_config(page_title="Photo Factory", page_icon=":material/photo_camera:", layout="wide")
+    st.set_page_config(page_title="Photo Factory", page_icon=_ICON, layout="wide")
     st.html(_STYLE)
 
 
 def show_verdict(found: Verdict) -> None:
     """The one line that says how everything is, and below it what else is wrong."""
     show = {"good": st.success, "warning": st.warning, "error": st.error}[found.level]
-    show(f"**{markdown(found.sentence)}**", icon=_ICONS[found.level])
+    show(f"**{markdown(found.sentence)}**", icon=ICONS[found.level])
     for sentence in found.also:
         st.text(f"Also: {plain(sentence)}")
 
@@ -102,12 +104,17 @@ def gauge(label: str, part: float, text: str) -> None:
         st.progress(min(1.0, max(0.0, part)), text=markdown(text))
 
 
+def name(text: str) -> None:
+    """Something's name, as a small heading."""
+    st.markdown(f"**{markdown(text)}**")
+
+
 def service_card(service: Service) -> None:
     with st.container(border=True, width=270, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{markdown(service.name)}**")
+            name(service.name)
             light(service)
-        st.caption(markdown(heartbeat_words(service)))
+        st.caption(heartbeat_words(service))
         if service.message:
             st.text(plain(service.message, 300))
 
@@ -118,12 +125,13 @@ def light(service: Service) -> None:
 
 
 def heartbeat_words(service: Service) -> str:
+    """What it does and how old its heartbeat is, as Markdown."""
     words_ = [] if service.age is None else [plain(service.task or "no task"), f"heartbeat {words.ago(service.age)}"]
     if service.age is None:
         words_.append("no heartbeat yet")
     if service.container is not None:
         words_.append(f"container {plain(service.container)}")
-    return " · ".join(words_)
+    return markdown(" · ".join(words_))
 
 
 def _state_word(service: Service) -> str:
