@@ -17,8 +17,8 @@ WORDS = {
     "ingested": "filed",
     "duplicate": "duplicate, dropped",
     "restored": "restored",
-    "not_media": "not media, left in the inbox",
-    "failed": "failed, will be tried again",
+    "not_media": "not media, left there",
+    "failed": "failed, tried again",
     "dead_letter": "failed for good",
 }
 FILTERS = {
@@ -84,9 +84,9 @@ def _table(events: Sequence[Event], *, key: str) -> None:
     look.table(
         [
             {
-                "When": event.happened_at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"),
-                "What": WORDS[event.fate],
                 "File": plain(event.original_name),
+                "What": WORDS[event.fate],
+                "When": event.happened_at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"),
                 "Is kept at": plain(event.kept_at or ""),
                 "Why": plain(event.message or ""),
                 "Came as": plain(event.original_path),
@@ -97,9 +97,9 @@ def _table(events: Sequence[Event], *, key: str) -> None:
         key=f"events_{key}",
         height="content" if len(events) <= 12 else 560,
         column_config={
+            "File": st.column_config.TextColumn(width=190),
+            "What": st.column_config.TextColumn(width=150),
             "When": st.column_config.TextColumn(width=150),
-            "What": st.column_config.TextColumn(width=170),
-            "File": st.column_config.TextColumn(width=220),
             "Is kept at": st.column_config.TextColumn(width=330),
             "Why": st.column_config.TextColumn(width=220),
             "Came as": st.column_config.TextColumn(width=220),

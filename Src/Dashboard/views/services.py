@@ -41,8 +41,6 @@ def _live() -> None:
         strips = uptime.strips(period)
     for service in found.situation.services:
         _card(service, found, strips.get(service.name), period)
-    if strips:
-        st.caption(f"Each strip is the last {period.name}; a gap before it begins means that nothing was known then.")
 
 
 def _card(service: Service, found: Found, strip: uptime.Strip | None, period: uptime.Period) -> None:
