@@ -1,6 +1,6 @@
-"""Pictures over HTTP: `pictures/small/…` and `pictures/large/…`, beside the pages.
+"""What browsers ask for besides the pages: `pictures/small/…` and `pictures/large/…`, the map's places, our files.
 
-An address is signed with a secret of this process and tells all that is needed, so only who was shown a page can ask
+A picture's address is signed with a secret of this process and tells all that is needed, so only who was shown a page can ask
 for its pictures, and the ledger is not asked again. A browser loads them as they come into view, and keeps them.
 """
 
@@ -9,13 +9,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from functools import lru_cache
+from pathlib import Path
 
 from itsdangerous import BadSignature, URLSafeSerializer
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
+from Src.Dashboard.data import library
+from Src.Dashboard.ledger import TooSlow
 from Src.Dashboard.thumbnails import Original, Size, Thumbnails
+from Src.Shared.database import LedgerUnavailable
 from Src.Shared.settings import load_settings
 
 _signer = URLSafeSerializer(secrets.token_bytes(32))
@@ -53,4 +58,18 @@ async def _picture(request: Request) -> Response:
     return Response(data, media_type="image/jpeg", headers=_KEEP)
 
 
-ROUTES = [Route("/pictures/{size}/{token}", _picture)]
+async def _places(_request: Request) -> Response:
+    """For the map: latitude and longitude in thousandths of a degree and a number of photos, again and again."""
+    try:
+        found = await asyncio.to_thread(library.places)
+    except (LedgerUnavailable, TooSlow):
+        return Response(status_code=503)
+    numbers = ",".join(f"{lat},{lon},{count}" for lat, lon, count in sorted(found))
+    return Response(f"[{numbers}]", media_type="application/json", headers={"Cache-Control": "private, max-age=30"})
+
+
+ROUTES = [
+    Route("/pictures/{size}/{token}", _picture),
+    Route("/places.json", _places),
+    Mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets")),
+]
