@@ -1,4 +1,4 @@
-"""What browsers are told about every answer: nothing here asks another host for anything, or is shown inside its pages."""
+"""What browsers are told with every answer: these pages ask no other host for anything, and no other may frame them."""
 
 from __future__ import annotations
 

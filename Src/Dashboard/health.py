@@ -14,7 +14,7 @@ Level = Literal["good", "warning", "error"]
 LATE, SILENT = 1.5, 3.0  # heartbeat intervals
 ALIVE = 30.0  # seconds since a service that lives touched its liveness file, at most
 
-_RUNNING = ("running", "healthy", "starting", "created", "restarting")
+RUNNING = ("running", "healthy", "starting", "created", "restarting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Service:
 
     @property
     def light(self) -> Light:
-        if self.container is not None and self.container not in _RUNNING:
+        if self.container is not None and self.container not in RUNNING:
             return "red"
         if self.age is None:
             return "grey" if self.container is None else "yellow"
@@ -112,7 +112,7 @@ def _vault(now: Situation) -> list[tuple[Level, str]]:
 def _service(service: Service) -> list[tuple[Level, str]]:
     name = f"The {service.name}"
     waits = "; photos wait in the inbox" if service.name == "librarian" else ""
-    if service.container is not None and service.container not in _RUNNING:
+    if service.container is not None and service.container not in RUNNING:
         return [("error", f"The container of {service.name} is {service.container}{waits}")]
     if service.age is None:
         return [("warning", f"{name} has not reported yet")] if service.name == "librarian" else []

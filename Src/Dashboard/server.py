@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, redirect_stdout, suppress
 from pathlib import Path
 
 from Src.Dashboard.exposure import has_oidc, is_loopback, refusal, url
@@ -85,6 +86,7 @@ def _serve(settings: Settings) -> None:
 
     from Src.Dashboard.headers import SecurityHeaders
     from Src.Dashboard.login import Gate, LoginMiddleware
+    from Src.Dashboard.picture_route import ROUTES
 
     middleware = [Middleware(SecurityHeaders)]
     if settings.dashboard_password and not has_oidc():
@@ -94,16 +96,19 @@ def _serve(settings: Settings) -> None:
         hosts = ["localhost", "127.0.0.1", "[::1]", settings.dashboard_address]
         middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=hosts))
 
-    app = st.App(SCRIPT, lifespan=_lifespan, middleware=middleware)
+    app = st.App(SCRIPT, lifespan=_lifespan, middleware=middleware, routes=ROUTES)
     log.info("serving %s", url(settings))
-    app.run(
-        config={
-            "server.address": settings.dashboard_address,
-            "server.port": settings.dashboard_port,
-            "server.headless": True,
-            "browser.gatherUsageStats": False,
-        }
-    )
+    # Streamlit greets on stdout; what matters it logs.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        app.run(
+            config={
+                "server.address": settings.dashboard_address,
+                "server.port": settings.dashboard_port,
+                "server.headless": True,
+                "browser.serverAddress": "localhost",  # else it asks a host on the internet for our address
+                "browser.gatherUsageStats": False,
+            }
+        )
 
 
 @asynccontextmanager

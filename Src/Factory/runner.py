@@ -16,7 +16,7 @@ from Src.Shared.settings import PROJECT_ROOT, Settings
 # What runs, and how. `up` grows by a line for each service that comes.
 SERVICES = {
     "librarian": ("-m", "Src.Librarian.librarian"),
-    "cleanup": ("-m", "Src.Shared.cleanup_script", "--every", "24"),
+    "service-monitor": ("-m", "Src.Shared.service_monitor"),
     "dashboard": ("-m", "Src.Dashboard"),
 }
 _PYTHON = "FACTORY_PYTHON"  # variable that tells supervisor, in its shell's words, which Python it starts

@@ -115,6 +115,7 @@ class Syncthing:
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no .netrc between us and it
         self._session.headers["X-API-Key"] = api_key
+        self._stranger = f"{self.url} does not answer as Syncthing does; is SYNCTHING_URL right?"
 
     def close(self) -> None:
         self._session.close()
@@ -182,10 +183,10 @@ class Syncthing:
     # The configuration
 
     def config_folders(self) -> list[Config]:
-        return list(self._ask("GET", "/rest/config/folders"))
+        return self._list("/rest/config/folders")
 
     def config_devices(self) -> list[Config]:
-        return list(self._ask("GET", "/rest/config/devices"))
+        return self._list("/rest/config/devices")
 
     def config_options(self) -> Config:
         return self._get("/rest/config/options")
@@ -254,7 +255,16 @@ class Syncthing:
         )
 
     def _get(self, path: str, **query: str) -> Config:
-        return dict(self._ask("GET", path, **query))
+        answer = self._ask("GET", path, **query)
+        if not isinstance(answer, dict):
+            raise SyncthingError(self._stranger)
+        return answer
+
+    def _list(self, path: str) -> list[Config]:
+        answer = self._ask("GET", path)
+        if not isinstance(answer, list):
+            raise SyncthingError(self._stranger)
+        return answer
 
     def _ask(self, method: str, path: str, body: object = None, **query: str) -> Any:
         try:
@@ -267,7 +277,7 @@ class Syncthing:
                 )
             if not answer.ok or answer.is_redirect:
                 raise SyncthingError(f"{self.url}{path}: {answer.status_code}, {_first_line(answer)}")
-            return answer.json() if answer.content else None
+            return answer.json(object_hook=_Answer) if answer.content else None
         except requests.Timeout as error:
             raise SyncthingError(f"{self.url} does not answer within {self._timeout:g} s") from error
         except requests.ConnectionError as error:
@@ -275,9 +285,16 @@ class Syncthing:
                 f"nothing answers at {self.url}; is Syncthing running, is SYNCTHING_URL right?"
             ) from error
         except requests.JSONDecodeError as error:
-            raise SyncthingError(f"{self.url} does not answer as Syncthing does; is SYNCTHING_URL right?") from error
+            raise SyncthingError(self._stranger) from error
         except requests.RequestException as error:
             raise SyncthingError(f"{self.url} cannot be asked: {escaped(str(error))}") from error
+
+
+class _Answer(Config):
+    """An object of an answer. One that lacks what Syncthing always says is not from Syncthing."""
+
+    def __missing__(self, key: str) -> Any:
+        raise SyncthingError(f"Syncthing's answer lacks {key}; is SYNCTHING_URL right?")
 
 
 def _first_line(answer: requests.Response) -> str:
