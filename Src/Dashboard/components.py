@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from Src.Dashboard.data.library import Area, Photo
-from Src.Dashboard.routes import picture_url
+from Src.Dashboard.picture_route import picture_url
 from Src.Dashboard.plain import plain
 from Src.Dashboard.thumbnails import Size
 from Src.Shared.ledger_text import from_ledger
