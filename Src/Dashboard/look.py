@@ -33,7 +33,8 @@ ICONS: dict[Level, str] = {
 _STYLE = """
 <style>
   [data-testid="stMainBlockContainer"] { padding: 3.25rem 3rem 3rem; max-width: 90rem; }
-  [data-testid="stSidebarHeader"]::after { content: "Photo Factory"; order: 1; margin: 0 auto 0 .6rem; font-weight: 600; }
+  [data-testid="stSidebarHeader"]::after { content: "Photo Factory"; order: 1; margin: 0 auto 0 .6rem;
+                                           font-weight: 600; }
   [data-testid="stMetricValue"], [data-testid="stText"] { font-variant-numeric: tabular-nums; }
   [data-testid="stText"] { overflow-wrap: anywhere; white-space: pre-wrap; }
   [class*="st-key-grid-"] { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(8.25rem, 1fr)); }
