@@ -109,8 +109,11 @@ def psql(context: typer.Context) -> None:
 
 @app.command(context_settings=PASS_THROUGH)
 def test(context: typer.Context) -> None:
-    """Run the tests; arguments are pytest's own."""
-    command = [sys.executable, "-m", "pytest", *context.args]
+    """Run the tests; arguments are pytest's own. With --stack: those of the Docker stack, on a real engine."""
+    arguments = [argument for argument in context.args if argument != "--stack"]
+    if len(arguments) < len(context.args):
+        arguments[:0] = ["-m", "stack"]
+    command = [sys.executable, "-m", "pytest", *arguments]
     raise typer.Exit(subprocess.call(command, cwd=PROJECT_ROOT))
 
 

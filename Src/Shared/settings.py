@@ -65,7 +65,7 @@ class Settings:
     syncthing_api_key: str | None
     syncthing_gui_password: str | None
     dashboard_address: str
-    dashboard_port: int
+    dashboard_port: int  # 0: no dashboard
     dashboard_password: str | None
 
     @property
@@ -128,7 +128,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         syncthing_api_key=values.get("SYNCTHING_API_KEY"),
         syncthing_gui_password=values.get("SYNCTHING_GUI_PASSWORD"),
         dashboard_address=values.get("DASHBOARD_ADDRESS", "127.0.0.1"),
-        dashboard_port=_whole(values, "DASHBOARD_PORT", 8501, least=1),
+        dashboard_port=_whole(values, "DASHBOARD_PORT", 8501, least=0),
         dashboard_password=values.get("DASHBOARD_PASSWORD"),
     )
 
