@@ -186,6 +186,7 @@ def test_whatever_else_answers_is_one_line(engine: Engine, path: str, answer: tu
     assert str(caught.value).startswith(f"the Docker API at {engine.host} cannot be used: ")
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the SDK leaves its socket to Python
 @pytest.mark.parametrize(
     "host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1", "nonsense://x", "ssh://x", "tcp://["]
 )
