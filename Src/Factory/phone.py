@@ -74,8 +74,8 @@ def _print(found: Overview, addresses: list[str]) -> None:
         report.table(("device", "ID", "is", "last seen", "folder"), rows)
     if found.pending:
         report.heading("Asking to connect; let one in with ./factory phone --accept NAME")
-        rows = ((one.name, one.id[:7], one.address, report.ago(one.asked_at)) for one in found.pending)
-        report.table(("device", "ID", "from", "asked"), rows)
+        asking = ((one.name, one.id[:7], one.address, report.ago(one.asked_at)) for one in found.pending)
+        report.table(("device", "ID", "from", "asked"), asking)
     names = {device.id: device.name for device in found.devices}
     for offer in found.offered:
         name = names.get(offer.device_id) or offer.device_id[:7]
