@@ -70,7 +70,7 @@ class _Smtp(socketserver.StreamRequestHandler):
                     while (part := self.rfile.readline()) != b".\r\n":
                         content += part.removeprefix(b".") if part.startswith(b"..") else part
                     messages = cast(SmtpReceiver, self.server).messages
-                    messages.append(message_from_bytes(content, EmailMessage, policy=policy.default))  # type: ignore[arg-type]
+                    messages.append(message_from_bytes(content, EmailMessage, policy=policy.default))
                     self._say(250, "taken")
                 case b"QUIT":
                     self._say(221, "bye")

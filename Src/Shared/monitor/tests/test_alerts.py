@@ -14,6 +14,9 @@ from Src.Shared.monitor import alerts as module
 from Src.Shared.monitor.alerts import TITLE_LIMIT, Alert, Alerts, Notification, duration
 from Src.Shared.monitor.finding import Finding, State
 
+OK: State = "OK"
+ERROR: State = "ERROR"
+STOPPED: State = "STOPPED"
 MINUTE = 60.0
 START = 1_700_000_000.0
 DAY = 86400.0
@@ -28,7 +31,7 @@ class Rounds:
 
     def __call__(self, *states: State | None, message: str | None = None) -> list[tuple[str, str]]:
         """From what to what was told; None: it was not looked at."""
-        told = []
+        told: list[tuple[str, str]] = []
         for state in states:
             self.now += MINUTE
             found = {} if state is None else {"librarian": Finding(state, message or state.lower())}
@@ -47,7 +50,7 @@ def rounds() -> Rounds:
 
 
 def test_that_all_is_well_is_no_news(rounds: Rounds) -> None:
-    assert rounds(*["OK"] * 10) == []
+    assert rounds(*[OK] * 10) == []
 
 
 @pytest.mark.parametrize("state", ["WARNING", "ERROR", "STOPPED"])
@@ -56,7 +59,7 @@ def test_a_change_that_holds_is_told_once_and_so_is_its_end(rounds: Rounds, stat
     assert rounds(state) == [("OK", state)]
     assert rounds(*[state] * 100) == []
     assert rounds("OK") == []
-    assert rounds(*["OK"] * 100) == [(state, "OK")]
+    assert rounds(*[OK] * 100) == [(state, "OK")]
 
 
 def test_what_is_wrong_from_the_beginning_is_told(rounds: Rounds) -> None:
@@ -64,7 +67,7 @@ def test_what_is_wrong_from_the_beginning_is_told(rounds: Rounds) -> None:
 
 
 def test_one_bad_round_is_nobodys_trouble(rounds: Rounds) -> None:
-    assert rounds(*["OK", "ERROR"] * 50) == []
+    assert rounds(*[OK, ERROR] * 50) == []
 
 
 def test_what_is_never_well_is_told_even_if_it_changes_each_round(rounds: Rounds) -> None:
@@ -95,30 +98,30 @@ def test_flapping_never_floods(rounds: Rounds, seed: int, weights: tuple[int, in
 
 
 def test_a_steady_flapping_of_two_rounds_each_is_told_five_times_an_hour_at_most(rounds: Rounds) -> None:
-    assert len(rounds(*["ERROR", "ERROR", "OK", "OK"] * 15)) <= 5
+    assert len(rounds(*[ERROR, ERROR, OK, OK] * 15)) <= 5
 
 
 def test_after_a_quiet_hour_a_change_is_told_as_quickly_as_at_first(rounds: Rounds) -> None:
-    rounds(*["ERROR"] * 2, *["OK"] * 4)
-    rounds(*["OK"] * 60)
+    rounds(*[ERROR] * 2, *[OK] * 4)
+    rounds(*[OK] * 60)
     assert rounds("ERROR", "ERROR") == [("OK", "ERROR")]
 
 
 def test_what_is_still_wrong_is_told_again_after_a_day(rounds: Rounds) -> None:
     rounds("ERROR", "ERROR")
-    told = rounds(*["ERROR"] * 3 * 1440)
+    told = rounds(*[ERROR] * 3 * 1440)
     assert told == [("ERROR", "ERROR")] * 3
 
 
 def test_reminders_can_be_turned_off() -> None:
     rounds = Rounds(reminder=0)
     rounds("ERROR", "ERROR")
-    assert rounds(*["ERROR"] * 3000) == []
+    assert rounds(*[ERROR] * 3000) == []
 
 
 def test_of_what_was_stopped_on_purpose_nobody_is_reminded(rounds: Rounds) -> None:
     rounds("STOPPED", "STOPPED")
-    assert rounds(*["STOPPED"] * 3000) == []
+    assert rounds(*[STOPPED] * 3000) == []
 
 
 def test_what_was_not_looked_at_stays_as_it_was(rounds: Rounds) -> None:
@@ -142,7 +145,7 @@ def test_a_restart_repeats_nothing_and_forgets_nothing(rounds: Rounds) -> None:
         rounds.restart()
         assert rounds("ERROR", "ERROR", "ERROR") == []
     rounds.restart()
-    assert rounds(*["OK"] * 10) == [("ERROR", "OK")]
+    assert rounds(*[OK] * 10) == [("ERROR", "OK")]
 
 
 def test_what_is_saved_does_not_change_while_nothing_does(rounds: Rounds) -> None:

@@ -24,9 +24,7 @@ class World:
         self.now = 1000.0
         self.heartbeats = Heartbeats(database, {"service-monitor", "factory-db"}, steady_time=lambda: self.now)
 
-    def say(
-        self, service: str, seconds_ago: float, task: str = "watching", status: str = "OK", message: str = ""
-    ) -> None:
+    def say(self, service: str, seconds_ago: float, task: str = "watching", status: str = "OK", why: str = "") -> None:
         with self.database.session() as session:
             session.execute(
                 text(
