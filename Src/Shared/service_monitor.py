@@ -88,7 +88,7 @@ class Monitor:
             return None
         while not self._stopping.is_set() and not lock_now(lock):
             if not told:
-                log.info("another service-monitor watches this factory; waiting to take over")
+                log.info("another service-monitor looks after this factory; waiting for it to end")
                 told = True
             self._pause(_TICK)
         return lock
@@ -96,7 +96,7 @@ class Monitor:
     def _watch(self) -> None:
         self._recall()
         self._notifier.start()
-        log.info("watching %s", ", ".join(check.name for check in self._checks))
+        log.info("looking after %s", ", ".join(check.name for check in self._checks))
         try:
             while not self._stopping.is_set():
                 due = time.monotonic() + self._settings.monitor_interval

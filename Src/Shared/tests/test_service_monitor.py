@@ -243,9 +243,9 @@ def test_two_monitors_are_one(database: Database, factory_settings: Settings, re
     with monitor(factory_settings, **full) as first:
         wait_until(lambda: len(receiver.received) == 1)
         with monitor(factory_settings, **full) as second:
-            wait_until(lambda: "waiting to take over" in second.said)
+            wait_until(lambda: "waiting for it to end" in second.said)
             first.process.kill()
-            wait_until(lambda: second.said.count("watching factory-db") == 2)
+            wait_until(lambda: second.said.count("looking after factory-db") == 2)
             assert second.stop() < 10
     assert len(receiver.received) == 1
 
