@@ -23,7 +23,7 @@ _KEEP = {"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-O
 _KEEP_BRIEFLY = {"Cache-Control": "private, max-age=60", "X-Content-Type-Options": "nosniff"}
 # Instead of a picture that cannot be made: a frame with a bend in it, in a grey that suits both themes.
 _ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96" fill="none" stroke="#8a8f98" stroke-width="3">'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96" fill="none" stroke="#8a8f98" stroke-width="2">'
     '<rect x="28" y="30" width="40" height="36" rx="4"/><circle cx="40" cy="42" r="4"/>'
     '<path d="m30 62 13-12 8 7 7-9 9 10M24 74 72 22"/></svg>'
 )

@@ -24,7 +24,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   const state = { choose: (area) => setTriggerValue("area", area), gone: false };
   maps.set(place, state);
-  place.style.height = `${data.height}px`;
+  place.style.height = `min(${data.height}px, 62vh)`;
   show(place, data, state).catch(() => {
     place.textContent = "The map cannot be loaded.";
   });
