@@ -31,7 +31,8 @@ _STYLE = """
   .pf-facts { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0 !important;
               padding: 0 !important; font-size: .9rem; }
   .pf-facts dt { opacity: .65; }
-  .pf-facts dd { margin: 0 !important; overflow-wrap: anywhere; unicode-bidi: plaintext; font-variant-numeric: tabular-nums; }
+  .pf-facts dd { margin: 0 !important; overflow-wrap: anywhere; unicode-bidi: plaintext;
+                 font-variant-numeric: tabular-nums; }
 </style>
 """
 
