@@ -47,7 +47,10 @@ async def _picture(request: Request) -> Response:
         original = Original(*_signer.loads(request.path_params["token"]))
     except (KeyError, BadSignature):
         return Response(status_code=404)
-    data = await asyncio.wrap_future(_thumbnails().picture(original, size))
+    # What is kept does not wait behind what is made; and who goes away takes nothing from others who wait.
+    data = await asyncio.to_thread(_thumbnails().kept, original.file_hash, size)
+    if data is None:
+        data = await asyncio.shield(asyncio.wrap_future(_thumbnails().picture(original, size)))
     if data is None:
         return Response(_ICON, media_type="image/svg+xml", headers=_KEEP_BRIEFLY)
     return Response(data, media_type="image/jpeg", headers=_KEEP)
