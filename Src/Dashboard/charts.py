@@ -11,6 +11,8 @@ import pandas as pd
 
 from Src.Dashboard.data.uptime import Period, State, Strip
 
+_STRIP = 22  # pixels
+
 # On light and on dark; told apart by brightness too, for those who see no difference between red and green.
 STATES: dict[State, str] = {
     "ok": "#3f9f76",
@@ -69,6 +71,8 @@ def uptime(strip: Strip, period: Period) -> alt.Chart:
         .encode(
             x=alt.X("start:T", title=None, axis=None),
             x2="end",
+            y=alt.value(0),
+            y2=alt.value(_STRIP),
             color=alt.Color("state:N", scale=colors, legend=None),
             tooltip=[
                 alt.Tooltip("start:T", title="From", format="%e %b %H:%M"),
@@ -76,5 +80,5 @@ def uptime(strip: Strip, period: Period) -> alt.Chart:
                 alt.Tooltip("heartbeats:Q", title="Heartbeats"),
             ],
         )
-        .properties(height=26)
+        .properties(height=_STRIP, padding=0)
     )
