@@ -1,7 +1,8 @@
-"""A dashboard without a browser, on a real ledger of its own."""
+"""Fixtures of the dashboard's tests: a vault with whatever is put into it, and pages on a real ledger of their own."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +12,40 @@ from sqlalchemy.engine import make_url
 from streamlit.testing.v1 import AppTest
 
 from Src.Dashboard import resources
+from Src.Dashboard.thumbnails import Original, Thumbnails
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
 
+PutIntoVault = Callable[..., Original]
 Show = Callable[[str], AppTest]
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Path:
+    """A storage root with an empty vault."""
+    (tmp_path / "Storage" / "Originals").mkdir(parents=True)
+    return tmp_path / "Storage"
+
+
+@pytest.fixture
+def put(storage: Path) -> PutIntoVault:
+    """Puts a content into the vault, as a kind."""
+
+    def put(content: bytes, kind: str, name: str = "a photo") -> Original:
+        path = storage / "Originals" / "2024" / "2024-01-01" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return Original(hashlib.sha256(content).hexdigest(), f"Originals/2024/2024-01-01/{name}", kind)
+
+    return put
+
+
+@pytest.fixture
+def thumbnails(storage: Path) -> Iterator[Thumbnails]:
+    """Of that vault; one process is enough."""
+    made = Thumbnails(storage, workers=1)
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -58,7 +89,3 @@ def texts(page: AppTest) -> str:
     parts = (page.title, page.subheader, page.markdown, page.caption, page.text, page.code, page.metric)
     alerts = (page.success, page.info, page.warning, page.error)
     return "\n".join(str(one.value) for part in (*parts, *alerts) for one in part)
-
-
-def samples() -> Path:
-    return Path(__file__).parents[2] / "Librarian" / "tests" / "samples"
