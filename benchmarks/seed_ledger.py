@@ -44,7 +44,7 @@ _ORIGINALS = text("""
     FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n,
         LATERAL (SELECT abs(hashint8(n)) AS r, abs(hashint8(n / 90)) % 3000 AS place,
             now()::timestamp(0) - interval '1 hour'
-                - (CAST(:originals AS bigint) - n) * interval '7300 days' / :originals AS taken) AS one,
+                - (CAST(:originals AS bigint) - n) * 1.0 / :originals * interval '7300 days' AS taken) AS one,
         LATERAL (SELECT CASE WHEN r % 100 < 62 THEN 'JPEG' WHEN r % 100 < 84 THEN 'HEIC' WHEN r % 100 < 93 THEN 'MP4'
             WHEN r % 100 < 97 THEN 'CR2' ELSE 'PNG' END AS kind) AS two,
         LATERAL (SELECT CASE WHEN kind = 'PNG' THEN NULL WHEN kind = 'CR2' THEN 'Canon EOS 40D'
