@@ -35,9 +35,9 @@ _WORDS: dict[State, str] = {
 def counts(values: Sequence[tuple[datetime, int]], unit: Literal["hour", "day"]) -> alt.Chart:
     """Bars, one for each hour or day; times are shown as they are, in the factory's time zone."""
     frame = pd.DataFrame({"when": [when.replace(tzinfo=None) for when, _ in values], "files": [n for _, n in values]})
-    bins = "yearmonthdatehours" if unit == "hour" else "yearmonthdate"
+    bins: Literal["yearmonthdatehours", "yearmonthdate"] = "yearmonthdatehours" if unit == "hour" else "yearmonthdate"
     shown = "%a %H:%M" if unit == "hour" else "%e %b"
-    return (
+    chart: alt.Chart = (
         alt.Chart(frame)
         .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
         .encode(
@@ -52,6 +52,7 @@ def counts(values: Sequence[tuple[datetime, int]], unit: Literal["hour", "day"])
         )
         .properties(height=190)
     )
+    return chart
 
 
 def uptime(strip: Strip, period: Period) -> alt.Chart:
@@ -65,7 +66,7 @@ def uptime(strip: Strip, period: Period) -> alt.Chart:
         }
     )
     colors = alt.Scale(domain=[_WORDS[state] for state in STATES], range=list(STATES.values()))
-    return (
+    chart: alt.Chart = (
         alt.Chart(frame)
         .mark_rect(cornerRadius=2)
         .encode(
@@ -82,3 +83,4 @@ def uptime(strip: Strip, period: Period) -> alt.Chart:
         )
         .properties(height=_STRIP, padding=0)
     )
+    return chart

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def missing(what: str, reason: str) -> None:
     st.caption(f"{what}: {markdown(reason)}")
 
 
-def table(rows: Sequence[dict[str, object]], *, key: str, **options: object) -> None:
+def table(rows: Sequence[Mapping[str, object]], *, key: str, **options: object) -> None:
     """Rows of hostile text as a table; the texts must have gone through `plain`."""
     st.dataframe(list(rows), hide_index=True, key=key, **options)  # type: ignore[call-overload]
 
