@@ -6,7 +6,6 @@ import fnmatch
 import json
 import random
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,10 +14,11 @@ import pytest
 import streamlit as st
 from sqlalchemy import event, text
 
+from Src.Dashboard import resources
 from Src.Dashboard.data import library
 from Src.Dashboard.data.library import Area, Filters, Photo, Position
-from Src.Dashboard.ledger import Ledger
 from Src.Shared.database import Database
+from Src.Shared.settings import Settings
 
 PHOTOS = 20_000
 KINDS, CAMERAS = ("JPEG", "HEIC", "MP4", "CR2"), ("Canon EOS 40D", "iPhone 15", "x" * 300, None)
@@ -92,13 +92,9 @@ def _rows(number: int) -> list[Row]:
 
 
 @pytest.fixture
-def pages(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """The functions of the pages, on a ledger of their own."""
-    st.cache_data.clear()
-    there = Ledger(database)
-    monkeypatch.setattr(library, "ledger", lambda: there)
-    yield database
-    st.cache_data.clear()
+def pages(dashboard: Settings, database: Database) -> Database:
+    """The ledger that the pages' functions ask."""
+    return database
 
 
 def _fill(database: Database, rows: list[Row]) -> None:
@@ -221,7 +217,7 @@ def _plans(database: Database, filters: Filters, position: Position | None = Non
                 other.execute(f"EXPLAIN (ANALYZE, BUFFERS OFF) {statement}", parameters)
                 plans.append("\n".join(line for (line,) in other.fetchall()))
 
-    engine = database._connected_engine()
+    engine = resources.ledger().database._connected_engine()
     event.listen(engine, "before_cursor_execute", explain)
     try:
         st.cache_data.clear()

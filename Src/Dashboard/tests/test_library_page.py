@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import streamlit as st
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.seed_ledger import seed
-from Src.Dashboard import resources
 from Src.Dashboard.ledger import Ledger
+from Src.Dashboard.tests.conftest import Show, texts
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import Settings
-
-LIMIT = 60.0  # seconds for one run of a page
-Page = Callable[[str], AppTest]
-
-
-@pytest.fixture
-def page(factory_settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
-    """Runs a page of the dashboard on a factory of its own."""
-    st.cache_data.clear()
-    there = Ledger(database)
-    for module in ("Src.Dashboard.data.library", "Src.Dashboard.look"):
-        monkeypatch.setattr(f"{module}.ledger", lambda: there)
-    monkeypatch.setattr(resources, "settings", lambda: factory_settings)
-    monkeypatch.setattr("Src.Dashboard.photo_view.settings", lambda: factory_settings)
-
-    def run(name: str) -> AppTest:
-        def script(name: str) -> None:
-            from importlib import import_module
-
-            import_module(f"Src.Dashboard.views.{name}").show()
-
-        app = AppTest.from_function(script, args=(name,), default_timeout=LIMIT)
-        app.run()
-        assert not app.exception, app.exception
-        return app
-
-    yield run
-    st.cache_data.clear()
 
 
 def _grid(app: AppTest) -> list[dict[str, Any]]:
@@ -65,13 +35,13 @@ def _fill(database: Database, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["library", "map"])
-def test_an_empty_library_says_so(page: Page, name: str) -> None:
-    assert "yet" in page(name).info[0].value
+def test_an_empty_library_says_so(show: Show, name: str) -> None:
+    assert "yet" in show(name).info[0].value
 
 
-def test_the_newest_first(page: Page, database: Database, factory_settings: Settings) -> None:
-    _fill(database, factory_settings)
-    app = page("library")
+def test_the_newest_first(show: Show, database: Database, dashboard: Settings) -> None:
+    _fill(database, dashboard)
+    app = show("library")
     photos = _grid(app)
     assert len(photos) == 60
     assert [_number(photo) for photo in photos] == list(range(3000, 2940, -1))
@@ -84,9 +54,9 @@ def test_the_newest_first(page: Page, database: Database, factory_settings: Sett
     assert _grid(app) == photos
 
 
-def test_filters(page: Page, database: Database, factory_settings: Settings) -> None:
-    _fill(database, factory_settings)
-    app = page("library")
+def test_filters(show: Show, database: Database, dashboard: Settings) -> None:
+    _fill(database, dashboard)
+    app = show("library")
     app.text_input[0].set_value("0001234").run()
     assert [photo["name"] for photo in _grid(app)] and all("0001234" in photo["name"] for photo in _grid(app))
     app.text_input[0].set_value("no such photo").run()
@@ -99,32 +69,32 @@ def test_filters(page: Page, database: Database, factory_settings: Settings) -> 
     assert all(photo["name"].endswith(".cr2") for photo in _grid(app))
 
 
-def test_names_are_data_and_nothing_else(page: Page, database: Database, factory_settings: Settings) -> None:
-    _fill(database, factory_settings)
+def test_names_are_data_and_nothing_else(show: Show, database: Database, dashboard: Settings) -> None:
+    _fill(database, dashboard)
     hostile = "<img src=x onerror=alert(1)>\u202e[a](http://x) \\xff.jpg"
     with database.session() as session:
         session.execute(text("UPDATE media_assets SET original_name = :name, camera_model = :name"), {"name": hostile})
-    app = page("library")
+    app = show("library")
     assert "<img src=x onerror=alert(1)>" in _grid(app)[0]["name"]
     assert "\u202e" not in _grid(app)[0]["name"]
-    assert not [element for element in [*app.markdown, *app.caption] if "<img" in element.value]
+    assert "<img" not in texts(app)
 
 
 @pytest.mark.parametrize("name", ["library", "map"])
 def test_without_the_database_the_page_says_so(
-    page: Page, database: Database, name: str, monkeypatch: pytest.MonkeyPatch
+    show: Show, database: Database, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object, **__: object) -> None:
         raise LedgerUnavailable("it is away")
 
     monkeypatch.setattr(Ledger, "session", away)
-    app = page(name)
+    app = show(name)
     assert any("away" in caption.value for caption in app.caption)
 
 
-def test_the_map_counts_what_has_a_place(page: Page, database: Database, factory_settings: Settings) -> None:
-    _fill(database, factory_settings)
-    app = page("map")
+def test_the_map_counts_what_has_a_place(show: Show, database: Database, dashboard: Settings) -> None:
+    _fill(database, dashboard)
+    app = show("map")
     with database.session() as session:
         placed = session.scalar(text("SELECT count(*) FROM media_assets WHERE location IS NOT NULL"))
     assert app.caption[0].value.startswith(f"{placed:,} photos with a place")
