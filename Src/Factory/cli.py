@@ -86,6 +86,19 @@ def retry(json: AsJson = False) -> None:
     raise typer.Exit(run_retry(_settings("retry"), as_json=json))
 
 
+@app.command()
+def phone(
+    wanted: Annotated[
+        str | None, typer.Option("--accept", metavar="NAME", help="Let the device in that is called so (or its ID).")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Show how to connect a phone, whose photos then come by themselves, and which devices ask to be let in."""
+    from Src.Factory.phone import show_phone
+
+    show_phone(_settings("phone"), wanted=wanted, as_json=json)
+
+
 @app.command(context_settings=PASS_THROUGH)
 def psql(context: typer.Context) -> None:
     """Open psql on the ledger; arguments are psql's own."""
@@ -138,8 +151,11 @@ def password() -> None:
 
 @app.command(context_settings=PASS_THROUGH)
 def test(context: typer.Context) -> None:
-    """Run the tests; arguments are pytest's own."""
-    command = [sys.executable, "-m", "pytest", *context.args]
+    """Run the tests; arguments are pytest's own. With --stack: those of the Docker stack, on a real engine."""
+    arguments = [argument for argument in context.args if argument != "--stack"]
+    if len(arguments) < len(context.args):
+        arguments[:0] = ["-m", "stack"]
+    command = [sys.executable, "-m", "pytest", *arguments]
     raise typer.Exit(subprocess.call(command, cwd=PROJECT_ROOT))
 
 

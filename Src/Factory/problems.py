@@ -16,6 +16,7 @@ _TOLD_BY_NAME = {
     "LedgerUnavailable": "ledger",
     "LedgerTooNew": "ledger",
     "EmbeddedPostgresError": "database",
+    "SyncthingError": "syncthing",
 }
 
 

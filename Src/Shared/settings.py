@@ -19,7 +19,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
 PATHS = {"FACTORY_DATA", "INBOX_PATH", "STORAGE_PATH", "FACTORY_DB_DATA"}
 # Each may also be given as NAME_FILE, the path of a file that holds it and nothing else.
-SECRETS = {"DB_PASSWORD", "SYNCTHING_API_KEY", "DASHBOARD_PASSWORD", "ALERT_URLS"}
+SECRETS = {"DB_PASSWORD", "SYNCTHING_API_KEY", "SYNCTHING_GUI_PASSWORD", "DASHBOARD_PASSWORD", "ALERT_URLS"}
 
 WatchMode = Literal["auto", "events", "polling"]
 LogFormat = Literal["text", "json"]
@@ -63,8 +63,9 @@ class Settings:
     docker_host: str | None
     syncthing_url: str
     syncthing_api_key: str | None
+    syncthing_gui_password: str | None
     dashboard_address: str
-    dashboard_port: int
+    dashboard_port: int  # 0: no dashboard
     dashboard_password: str | None
 
     @property
@@ -125,8 +126,9 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         docker_host=values.get("DOCKER_HOST"),
         syncthing_url=values.get("SYNCTHING_URL", "http://127.0.0.1:8384").rstrip("/"),
         syncthing_api_key=values.get("SYNCTHING_API_KEY"),
+        syncthing_gui_password=values.get("SYNCTHING_GUI_PASSWORD"),
         dashboard_address=values.get("DASHBOARD_ADDRESS", "127.0.0.1"),
-        dashboard_port=_whole(values, "DASHBOARD_PORT", 8501, least=1),
+        dashboard_port=_whole(values, "DASHBOARD_PORT", 8501, least=0),
         dashboard_password=values.get("DASHBOARD_PASSWORD"),
     )
 

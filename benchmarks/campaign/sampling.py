@@ -19,7 +19,7 @@ _ROLES = {
     "workers' tracker": "multiprocessing.resource_tracker",
     "ExifTool": "exiftool",
     "librarian": "Src.Librarian.librarian",
-    "cleanup": "Src.Shared.cleanup_script",
+    "service-monitor": "Src.Shared.service_monitor",
     "PostgreSQL": "postgres",
 }
 

@@ -1,0 +1,146 @@
+"""How the dashboard looks, beyond what `.streamlit/config.toml` says, and the parts that pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import streamlit as st
+
+from Src.Dashboard import words
+from Src.Dashboard.data.photos import Photo
+from Src.Dashboard.health import LATE, RUNNING, SILENT, Level, Light, Service, Verdict
+from Src.Dashboard.ledger import TooSlow
+from Src.Dashboard.picture_route import picture_url
+from Src.Dashboard.plain import markdown, plain
+from Src.Dashboard.resources import ledger
+from Src.Dashboard.thumbnails import Size
+from Src.Shared.database import LedgerUnavailable
+
+REFRESH = 2.0  # seconds between two looks of what is live
+
+LIGHTS: dict[Light, str] = {"green": "green", "yellow": "orange", "red": "red", "grey": "gray"}
+_ICONS: dict[Level, str] = {
+    "good": ":material/check_circle:",
+    "warning": ":material/warning:",
+    "error": ":material/error:",
+}
+
+# No data in it, ever.
+_STYLE = """
+<style>
+  [data-testid="stMainBlockContainer"] { padding-top: 3.5rem; padding-bottom: 3rem; max-width: 88rem; }
+  [data-testid="stMetricValue"], [data-testid="stText"] { font-variant-numeric: tabular-nums; }
+  [data-testid="stText"] { overflow-wrap: anywhere; white-space: pre-wrap; }
+  .pf-pictures { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
+  .pf-pictures img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: .5rem;
+                     background: color-mix(in srgb, currentColor 8%, transparent); }
+  @media (max-width: 640px) {
+    [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
+    h1 { font-size: 1.75rem !important; }
+  }
+</style>
+"""
+
+
+def set_up() -> None:
+    """Once per run, before anything is shown."""
+    st.set_page_config(page_title="Photo Factory", page_icon=":material/photo_camera:", layout="wide")
+    st.html(_STYLE)
+
+
+def show_verdict(found: Verdict) -> None:
+    """The one line that says how everything is, and below it what else is wrong."""
+    show = {"good": st.success, "warning": st.warning, "error": st.error}[found.level]
+    show(f"**{markdown(found.sentence)}**", icon=_ICONS[found.level])
+    for sentence in found.also:
+        st.text(f"Also: {plain(sentence)}")
+
+
+@contextmanager
+def asking_ledger(what: str) -> Iterator[None]:
+    """A part of a page that needs the ledger; while it is away, a line says what is missing."""
+    try:
+        yield
+    except LedgerUnavailable:
+        st.caption(f"{what}: not known while the database is away.")
+    except TooSlow:
+        st.caption(f"{what}: the database took too long to answer.")
+
+
+def ledger_notice() -> None:
+    """Says that the database is away, where it is."""
+    away = ledger().away_for()
+    if away is not None:
+        st.warning(
+            f"The database has not answered for {words.span(away)}. What only it knows is left out; "
+            "this page looks again by itself.",
+            icon=":material/database_off:",
+        )
+        st.text(plain(ledger().reason))
+
+
+def missing(what: str, reason: str) -> None:
+    """Says that something else which the page would show cannot be asked, and why."""
+    st.caption(f"{what}: {markdown(reason)}")
+
+
+def table(rows: Sequence[dict[str, object]], *, key: str, **options: object) -> None:
+    """Rows of hostile text as a table; the texts must have gone through `plain`."""
+    st.dataframe(list(rows), hide_index=True, key=key, **options)  # type: ignore[call-overload]
+
+
+def number(label: str, value: str) -> None:
+    """A number that matters, in a card; cards wrap where there is little room."""
+    st.metric(label, value, border=True, width=170)
+
+
+def gauge(label: str, part: float, text: str) -> None:
+    """How much of something is used."""
+    with st.container(border=True, width=270, gap="xsmall"):
+        st.markdown(f"**{markdown(label)}**")
+        st.progress(min(1.0, max(0.0, part)), text=markdown(text))
+
+
+def service_card(service: Service) -> None:
+    with st.container(border=True, width=270, gap="xsmall"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**{markdown(service.name)}**")
+            light(service)
+        st.caption(markdown(heartbeat_words(service)))
+        if service.message:
+            st.text(plain(service.message, 300))
+
+
+def light(service: Service) -> None:
+    """The state of a service in one coloured word."""
+    st.badge(_state_word(service), color=LIGHTS[service.light])  # type: ignore[arg-type]
+
+
+def heartbeat_words(service: Service) -> str:
+    words_ = [] if service.age is None else [plain(service.task or "no task"), f"heartbeat {words.ago(service.age)}"]
+    if service.age is None:
+        words_.append("no heartbeat yet")
+    if service.container is not None:
+        words_.append(f"container {plain(service.container)}")
+    return " · ".join(words_)
+
+
+def _state_word(service: Service) -> str:
+    if service.container is not None and service.light == "red" and service.container not in RUNNING:
+        return markdown(service.container)
+    if service.age is None:
+        return "unknown"
+    if service.is_stopped:
+        return "stopped"
+    if service.age > SILENT * service.interval:
+        return "silent"
+    if service.status in ("ERROR", "WARNING"):
+        return service.status.lower()
+    return "late" if service.age > LATE * service.interval else "OK"
+
+
+def pictures(photos: Sequence[Photo]) -> None:
+    """Small pictures side by side. Their addresses are our own; no name gets into the HTML."""
+    images = "".join(f'<img src="{picture_url(photo.original, Size.SMALL)}" loading="lazy" alt="">' for photo in photos)
+    st.html(f'<div class="pf-pictures">{images}</div>')

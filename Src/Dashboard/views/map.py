@@ -1,0 +1,10 @@
+"""Map."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+
+def show() -> None:
+    """The page."""
+    st.title("Map")

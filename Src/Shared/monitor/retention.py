@@ -1,0 +1,35 @@
+"""Retention, once a day."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from Src.Shared.cleanup_script import delete_old_heartbeats
+from Src.Shared.database import Database, LedgerUnavailable
+from Src.Shared.monitor.finding import Findings
+
+DAY = 86400.0
+
+log = logging.getLogger(__name__)
+
+
+class Retention:
+    """The daily step, asked in each round; while the database is away it waits for the next."""
+
+    def __init__(self, database: Database, retention_days: int, stop: threading.Event) -> None:
+        self._database = database
+        self._days = retention_days
+        self._stop = stop
+        self._due = float("-inf")
+
+    def look(self) -> Findings:
+        if time.monotonic() >= self._due:
+            try:
+                deleted = delete_old_heartbeats(self._database, self._days, stop=self._stop)
+            except LedgerUnavailable:  # the check of the database tells
+                return {}
+            log.info("Deleted %d heartbeats older than %d days", deleted, self._days)
+            self._due = time.monotonic() + DAY
+        return {}

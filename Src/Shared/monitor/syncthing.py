@@ -1,0 +1,85 @@
+"""Does Syncthing run, and is what it does with the inbox safe and complete?
+
+Where the factory was given the password of its GUI, this Syncthing is the factory's own, and is set up as it must be.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from Src.Shared.monitor.finding import Finding, Findings
+from Src.Shared.syncthing.client import Syncthing, SyncthingError
+from Src.Shared.syncthing.overview import Overview, overview
+from Src.Shared.syncthing.provision import provision
+
+_AWAY = "see why (docker logs syncthing) and start it; photos wait on the phones meanwhile"
+
+
+class SyncthingCheck:
+    """The check of Syncthing."""
+
+    def __init__(
+        self, name: str, client: Syncthing, inbox: Path, *, gui_password: str | None, provision_every: float
+    ) -> None:
+        """`gui_password`: set this Syncthing up, every so many seconds; None: it is a person's own, only look."""
+        self._name = name
+        self._client = client
+        self._inbox = inbox
+        self._gui_password = gui_password
+        self._every = provision_every
+        self._due = float("-inf")
+        self._not_provisioned: str | None = None
+
+    def look(self) -> Findings:
+        try:
+            self._client.check_health()
+            self._provision()
+            return {self._name: finding_of(overview(self._client, self._inbox), self._not_provisioned)}
+        except SyncthingError as error:
+            self._due = float("-inf")
+            return {self._name: Finding("ERROR", str(error), _AWAY, "away")}
+
+    def _provision(self) -> None:
+        if self._gui_password is None or time.monotonic() < self._due:
+            return
+        try:
+            provision(self._client, self._inbox, self._gui_password)
+            self._not_provisioned = None
+        except SyncthingError as error:
+            self._not_provisioned = f"it cannot be set up as it must be: {error}"
+        self._due = time.monotonic() + self._every
+
+
+def finding_of(found: Overview, not_provisioned: str | None = None) -> Finding:
+    """ERROR: photos are in danger or do not come. WARNING: something is not as it should be, or some do not come."""
+    folders = found.folders
+    connected = [one for one in found.devices if one.connected]
+    details = {
+        "version": found.system.version,
+        "folders": [
+            {
+                "id": one.id,
+                "type": one.type,
+                "state": one.state,
+                "need_files": one.need_files,
+                "need_bytes": one.need_bytes,
+                "errors": one.problem_count,
+                "completion": round(one.completion, 2),
+            }
+            for one in folders
+        ],
+        "devices": len(found.devices),
+        "connected": [one.name for one in connected],
+        "asking": len(found.pending),
+        "last_file_at": found.last_file_at and found.last_file_at.isoformat(),
+    }
+    missing = sum(one.need_files for one in folders)
+    task = f"{missing} files to come" if missing else "up to date"
+    task += f", {len(connected)} of {len(found.devices)} devices connected"
+    reasons = found.warnings + ([not_provisioned] if not_provisioned else [])
+    if not reasons:
+        return Finding("OK", None, None, task, details)
+    in_danger = any(not one.is_receive_only or one.error for one in folders)
+    advice = "see ./factory phone, and Syncthing's GUI"
+    return Finding("ERROR" if in_danger else "WARNING", "; ".join(reasons), advice, task, details)

@@ -1,0 +1,252 @@
+"""The service-monitor: watches what cannot report for itself, notices who has gone silent, alerts, runs retention.
+
+In each round all checks look at once, each in a thread of its own; what they found becomes heartbeats of `factory-db`,
+`syncthing` and `service-monitor`, and alerts. It goes on while the database is away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+from Src.Shared.database import Database
+from Src.Shared.docker_api import DockerApi
+from Src.Shared.file_lock import lock_now, open_lock
+from Src.Shared.heartbeat_service import HeartbeatService, Status
+from Src.Shared.logs import configure_logging
+from Src.Shared.monitor.alerts import Alerts, Notification, notification
+from Src.Shared.monitor.containers import Containers
+from Src.Shared.monitor.disks import Disk, drop_same_disk
+from Src.Shared.monitor.factory_db import FactoryDb
+from Src.Shared.monitor.finding import Check, Finding, Findings
+from Src.Shared.monitor.heartbeats import Heartbeats
+from Src.Shared.monitor.memory import Memory
+from Src.Shared.monitor.notifier import Notifier, targets
+from Src.Shared.monitor.retention import Retention
+from Src.Shared.runner_watch import end_with_runner
+from Src.Shared.settings import Settings, SettingsError, load_settings
+
+SERVICE_NAME = "service-monitor"
+FACTORY_DB, SYNCTHING = "factory-db", "syncthing"  # the services that it speaks for
+INBOX_DISK, VAULT_DISK = "inbox disk", "vault disk"
+DOCKER, HEARTBEATS, RETENTION = "docker", "heartbeats", "retention"
+
+_ANSWER_LIMIT = 10.0  # seconds for any one question to the database
+_TICK = 1.0  # seconds: the longest the loop sleeps, so that its liveness shows
+_POLL = 0.05  # seconds between looks at the checks under way
+_RETENTION_LIMIT = 3600.0  # seconds: the first time there may be a lot to delete
+
+log = logging.getLogger(__name__)
+
+
+class Monitor:
+    """Watches one factory until told to stop."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._checks = _checks(settings, database, self._stopping)
+        liveness = settings.run / f"{SERVICE_NAME}.alive"
+        self._heartbeat = HeartbeatService(database, SERVICE_NAME, settings.heartbeat_interval, liveness)
+        self._speaks_for = {
+            check.name: HeartbeatService(database, check.name, settings.infrastructure_interval)
+            for check in self._checks
+            if check.name in (FACTORY_DB, SYNCTHING)
+        }
+        self._alerts = Alerts(settings.alert_reminder)
+        self._notifier = Notifier(settings.alert_urls)
+        self._memory = Memory(settings.run / f"{SERVICE_NAME}.json")
+
+    def stop(self) -> None:
+        """Ends `run` within seconds. Signal-safe."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Watches. A second monitor of the same factory waits for the first to end."""
+        lock = self._take_turn()
+        try:
+            if not self._stopping.is_set():
+                self._watch()
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _take_turn(self) -> int | None:
+        path, told = self._settings.run / f"{SERVICE_NAME}.lock", False
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = open_lock(path)
+        except OSError as error:
+            log.warning("%s cannot be used, another monitor would not be noticed: %s", path, error.strerror)
+            return None
+        while not self._stopping.is_set() and not lock_now(lock):
+            if not told:
+                log.info("another service-monitor watches this factory; waiting to take over")
+                told = True
+            self._pause(_TICK)
+        return lock
+
+    def _watch(self) -> None:
+        self._recall()
+        self._notifier.start()
+        log.info("watching %s", ", ".join(check.name for check in self._checks))
+        try:
+            while not self._stopping.is_set():
+                due = time.monotonic() + self._settings.monitor_interval
+                self._look()
+                if not self._stopping.is_set():
+                    self._tell({check.name: check.findings for check in self._checks})
+                while not self._stopping.is_set() and (left := due - time.monotonic()) > 0:
+                    self._pause(min(_TICK, left))
+        finally:
+            self._end()
+
+    def _pause(self, seconds: float) -> None:
+        self._heartbeat.touch()
+        self._stopping.wait(seconds)
+
+    def _look(self) -> None:
+        for check in self._checks:
+            check.start()
+        while not self._stopping.is_set() and any(check.awaited for check in self._checks):
+            self._pause(_POLL)
+
+    def _tell(self, found: dict[str, Findings]) -> None:
+        """Makes heartbeats and alerts of a round's findings, which come by check."""
+        findings = drop_same_disk({subject: one for some in found.values() for subject, one in some.items()})
+        for name, beats in self._speaks_for.items():
+            if name in findings:
+                one = findings[name]
+                beats.report(_status(one), one.task, one.message, one.details)
+                beats.start()
+        alerts = self._alerts.round(findings, time.time())
+        if alerts:
+            message = notification(alerts)
+            log.log(logging.INFO if message.kind == "success" else logging.WARNING, "%s", message.line)
+            self._notifier.send(message)
+        # Services report for themselves, or were reported for just now; all else is the monitor's own to report.
+        services = (found[HEARTBEATS].keys() | self._speaks_for.keys()) - {HEARTBEATS}
+        self._report({subject: one for subject, one in findings.items() if subject not in services}, findings)
+        self._remember()
+
+    def _report(self, own: Findings, findings: Findings) -> None:
+        reasons = [f"{subject}: {one.message}" for subject, one in own.items() if one.state in ("WARNING", "ERROR")]
+        reasons += filter(None, [self._notifier.trouble])
+        worst: Status = "WARNING" if reasons else "OK"
+        if any(one.state == "ERROR" for one in own.values()):
+            worst = "ERROR"
+        checks = {
+            subject: {"state": one.state, "message": one.message, **(one.details if subject in own else {})}
+            for subject, one in findings.items()
+        }
+        self._heartbeat.report(worst, "watching", "; ".join(reasons) or None, {"checks": checks})
+        self._heartbeat.start()
+
+    def _recall(self) -> None:
+        saved = self._memory.load()
+        try:
+            self._alerts.load(saved.get("told", {}))
+            self._notifier.load(saved.get("unsent", {}))
+        except (TypeError, KeyError, AttributeError):
+            log.warning("What was alerted before cannot be understood: alerts may be told once more")
+
+    def _remember(self) -> None:
+        self._memory.save({"told": self._alerts.dump(), "unsent": self._notifier.dump()})
+
+    def _end(self) -> None:
+        self._notifier.stop()
+        self._remember()
+        # The others are silent from now on, but not because they are: nobody looks.
+        stops = [threading.Thread(target=self._heartbeat.stop)]
+        for beats in self._speaks_for.values():
+            stops.append(threading.Thread(target=beats.stop, kwargs={"message": "nobody watches it now"}))
+        for stop in stops:  # together: a database that does not answer holds each up for seconds
+            stop.start()
+        for stop in stops:
+            stop.join()
+
+
+def _checks(settings: Settings, database: Database, stopping: threading.Event) -> list[Check]:
+    """What there is to look at in this factory: nothing that nobody has configured."""
+    limits = settings.disk_warning, settings.disk_error
+    checks = [
+        Check(FACTORY_DB, FactoryDb(FACTORY_DB, database).look),
+        Check(INBOX_DISK, Disk(INBOX_DISK, settings.inbox, *limits).look),
+        Check(VAULT_DISK, Disk(VAULT_DISK, settings.storage, *limits).look),
+    ]
+    if settings.syncthing_api_key is not None:
+        from Src.Shared.monitor.syncthing import SyncthingCheck  # with all that HTTP takes
+        from Src.Shared.syncthing.connecting import connect
+
+        check = SyncthingCheck(
+            SYNCTHING,
+            connect(settings),
+            settings.inbox,
+            gui_password=settings.syncthing_gui_password,
+            provision_every=settings.infrastructure_interval,
+        )
+        checks.append(Check(SYNCTHING, check.look))
+    if settings.docker_host is not None:
+        checks.append(Check(DOCKER, Containers(DOCKER, DockerApi(settings.docker_host)).look))
+    watched = {SERVICE_NAME, FACTORY_DB, SYNCTHING}
+    gone = watched - {SERVICE_NAME} - {check.name for check in checks}
+    checks.append(Check(HEARTBEATS, Heartbeats(database, watched, gone).look))
+    retention = Retention(database, settings.retention_days, stopping)
+    checks.append(Check(RETENTION, retention.look, limit=_RETENTION_LIMIT))
+    return checks
+
+
+def _status(finding: Finding) -> Status:
+    return "OK" if finding.state == "STOPPED" else finding.state
+
+
+def send_test_alert(settings: Settings) -> int:
+    """Sends a test to each of ALERT_URLS and prints whom it reached; the exit code."""
+    if not settings.alert_urls:
+        print("ALERT_URLS is not set: alerts are only logged", file=sys.stderr)
+        return 2
+    message = Notification("Photo Factory: test", "Alerts of Photo Factory arrive here.", "info")
+    found = targets(settings.alert_urls)
+    reached = [(target.name, target.send(message)) for target in found]
+    for name, sent in reached:
+        print(f"{name}: {'sent' if sent else 'NOT SENT; try it with `apprise -vv -b test URL`'}")
+    return 0 if len(found) == len(settings.alert_urls) and all(sent for _, sent in reached) else 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the service until SIGTERM or SIGINT; the exit code."""
+    parser = argparse.ArgumentParser(prog=SERVICE_NAME, description="Watches the factory and alerts.")
+    parser.add_argument("--test-alert", action="store_true", help="send a test to each of ALERT_URLS, then exit")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        print(f"{SERVICE_NAME}: {error}", file=sys.stderr)
+        return 2
+    configure_logging(settings, SERVICE_NAME)
+    if options.test_alert:
+        return send_test_alert(settings)
+    database = Database(settings, service=SERVICE_NAME, answer_limit=_ANSWER_LIMIT)
+    monitor = Monitor(settings, database)
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        monitor.stop()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    end_with_runner()
+    try:
+        monitor.run()
+    finally:
+        database.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Real Syncthings: one is the factory's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from Src.Shared.syncthing.tests.real_syncthing import RealSyncthing, running
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    path = tmp_path / "factory" / "Photos_Inbox"
+    path.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture
+def syncthing(tmp_path: Path) -> Iterator[RealSyncthing]:
+    """A new Syncthing, as it is at its first start."""
+    with running(tmp_path / "syncthing", "factory") as one:
+        yield one
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Iterator[RealSyncthing]:
+    with running(tmp_path / "phone", "Anna's Phone") as one:
+        yield one
