@@ -29,6 +29,7 @@ _ANSWER_LIMIT = 30.0  # seconds that Docker may take to say what runs
 _PROJECT = "com.docker.compose.project"
 _DATA = "/data"  # where the containers see FACTORY_DATA
 _SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
+_LOOPBACK = ("127.0.0.1", "::1")
 _SECRETS = "/run/factory-secrets"
 _AS_OWNER = 'export PGUSER="$POSTGRES_USER" PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")" && exec "$@"'
 _PASSWORDS = (  # whose, service, file, container's port
@@ -170,8 +171,10 @@ def _in_librarian(stack: Stack, arguments: Sequence[str]) -> NoReturn:
 
 
 def _phone(stack: Stack, arguments: Sequence[str]) -> NoReturn:
-    published = stack.get("syncthing").published("22000/tcp")
-    address = published[0] if published and not _is_any(published[0]) else _address_in_network()
+    host, _ = stack.get("syncthing").published("22000/tcp") or ("", "")
+    if host in _LOOPBACK:
+        _say("phones reach this Syncthing only by relays, which is slow; SYNC_ADDRESS=0.0.0.0 in .env opens it to them")
+    address = _address_in_network() if _is_any(host) else host
     monitor = stack.get("service-monitor")
     _exec(monitor, "python", "-m", "Src.Factory", *arguments, environment={"FACTORY_HOST_ADDRESS": address})
 
