@@ -18,7 +18,7 @@ def main() -> None:
     require_login()
     st.navigation(
         [
-            st.Page(overview.show, title="Overview", icon=":material/speed:", url_path="overview", default=True),
+            st.Page(overview.show, title="Overview", icon=":material/speed:", default=True),
             st.Page(library.show, title="Library", icon=":material/photo_library:", url_path="library"),
             st.Page(map.show, title="Map", icon=":material/map:", url_path="map"),
             st.Page(activity.show, title="Activity", icon=":material/history:", url_path="activity"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from Src.Dashboard import words
 from Src.Dashboard.data.photos import Photo
@@ -17,10 +19,11 @@ from Src.Dashboard.resources import ledger
 from Src.Dashboard.thumbnails import Size
 from Src.Shared.database import LedgerUnavailable
 
+_ICON = Path(__file__).parent / "favicon.svg"  # our own: Streamlit's would come from another host
 REFRESH = 2.0  # seconds between two looks of what is live
 
 LIGHTS: dict[Light, str] = {"green": "green", "yellow": "orange", "red": "red", "grey": "gray"}
-_ICONS: dict[Level, str] = {
+ICONS: dict[Level, str] = {
     "good": ":material/check_circle:",
     "warning": ":material/warning:",
     "error": ":material/error:",
@@ -29,15 +32,20 @@ _ICONS: dict[Level, str] = {
 # No data in it, ever.
 _STYLE = """
 <style>
-  [data-testid="stMainBlockContainer"] { padding-top: 3.5rem; padding-bottom: 3rem; max-width: 88rem; }
+  [data-testid="stMainBlockContainer"] { padding: 3.25rem 3rem 3rem; max-width: 90rem; }
+  [data-testid="stSidebarHeader"]::after { content: "Photo Factory"; order: 1; margin: 0 auto 0 .6rem;
+                                           font-weight: 600; }
   [data-testid="stMetricValue"], [data-testid="stText"] { font-variant-numeric: tabular-nums; }
   [data-testid="stText"] { overflow-wrap: anywhere; white-space: pre-wrap; }
+  [class*="st-key-grid-"] { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(8.25rem, 1fr)); }
+  [class*="st-key-grid-cards"] { grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); }
+  [class*="st-key-grid-"] > * { width: auto !important; min-width: 0; }
   .pf-pictures { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
   .pf-pictures img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: .5rem;
                      background: color-mix(in srgb, currentColor 8%, transparent); }
   @media (max-width: 640px) {
     [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
-    h1 { font-size: 1.75rem !important; }
+    .pf-pictures { grid-template-columns: repeat(3, 1fr); }
   }
 </style>
 """
@@ -45,14 +53,15 @@ _STYLE = """
 
 def set_up() -> None:
     """Once per run, before anything is shown."""
-    st.set_page_config(page_title="Photo Factory", page_icon=":material/photo_camera:", layout="wide")
+    st.set_page_config(page_title="Photo Factory", page_icon=_ICON, layout="wide")
     st.html(_STYLE)
+    st.logo(_ICON, size="large")
 
 
 def show_verdict(found: Verdict) -> None:
     """The one line that says how everything is, and below it what else is wrong."""
     show = {"good": st.success, "warning": st.warning, "error": st.error}[found.level]
-    show(f"**{markdown(found.sentence)}**", icon=_ICONS[found.level])
+    show(f"**{markdown(found.sentence)}**", icon=ICONS[found.level])
     for sentence in found.also:
         st.text(f"Also: {plain(sentence)}")
 
@@ -90,24 +99,34 @@ def table(rows: Sequence[dict[str, object]], *, key: str, **options: object) -> 
     st.dataframe(list(rows), hide_index=True, key=key, **options)  # type: ignore[call-overload]
 
 
+def grid(key: str) -> DeltaGenerator:
+    """Cards side by side, as many as there is room for; wide ones where the key begins with `cards`."""
+    return st.container(key=f"grid-{key}")
+
+
 def number(label: str, value: str) -> None:
-    """A number that matters, in a card; cards wrap where there is little room."""
-    st.metric(label, value, border=True, width=170)
+    """A number that matters, in a card."""
+    st.metric(label, value, border=True)
 
 
 def gauge(label: str, part: float, text: str) -> None:
     """How much of something is used."""
-    with st.container(border=True, width=270, gap="xsmall"):
+    with st.container(border=True, gap="xsmall"):
         st.markdown(f"**{markdown(label)}**")
         st.progress(min(1.0, max(0.0, part)), text=markdown(text))
 
 
+def name(text: str) -> None:
+    """Something's name, as a small heading."""
+    st.markdown(f"**{markdown(text)}**")
+
+
 def service_card(service: Service) -> None:
-    with st.container(border=True, width=270, gap="xsmall"):
+    with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{markdown(service.name)}**")
+            name(service.name)
             light(service)
-        st.caption(markdown(heartbeat_words(service)))
+        st.caption(heartbeat_words(service))
         if service.message:
             st.text(plain(service.message, 300))
 
@@ -118,12 +137,13 @@ def light(service: Service) -> None:
 
 
 def heartbeat_words(service: Service) -> str:
+    """What it does and how old its heartbeat is, as Markdown."""
     words_ = [] if service.age is None else [plain(service.task or "no task"), f"heartbeat {words.ago(service.age)}"]
     if service.age is None:
         words_.append("no heartbeat yet")
     if service.container is not None:
         words_.append(f"container {plain(service.container)}")
-    return " · ".join(words_)
+    return markdown(" · ".join(words_))
 
 
 def _state_word(service: Service) -> str:

@@ -53,4 +53,4 @@ async def _picture(request: Request) -> Response:
     return Response(data, media_type="image/jpeg", headers=_KEEP)
 
 
-ROUTES = [Route("/pictures/{size}/{token}", _picture)]
+PICTURES = Route("/pictures/{size}/{token}", _picture)

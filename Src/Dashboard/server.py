@@ -86,7 +86,7 @@ def _serve(settings: Settings) -> None:
 
     from Src.Dashboard.headers import SecurityHeaders
     from Src.Dashboard.login import Gate, LoginMiddleware
-    from Src.Dashboard.picture_route import ROUTES
+    from Src.Dashboard.routes import ROUTES
 
     middleware = [Middleware(SecurityHeaders)]
     if settings.dashboard_password and not has_oidc():

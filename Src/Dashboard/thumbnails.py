@@ -66,10 +66,11 @@ class Thumbnails:
         key = (original.file_hash, size)
         with self._mutex:
             future = self._under_way.get(key)
-            if future is None:
-                future = self._under_way[key] = self._pool.submit(self._picture, original, size)
-                future.add_done_callback(lambda _: self._forget(key))
-            return future
+            if future is not None:
+                return future
+            future = self._under_way[key] = self._pool.submit(self._picture, original, size)
+        future.add_done_callback(lambda _: self._forget(key))  # which may be called here and now, and needs the mutex
+        return future
 
     def kept(self, file_hash: str, size: Size) -> bytes | None:
         """A picture that was made before, without making it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import time
 from dataclasses import dataclass
 
@@ -54,3 +55,18 @@ def waiting(files: Found, known: Stays | None) -> str:
     if known is not None:
         files = Found(max(0, files.files - known.failing - known.dead_letters - known.not_media), files.complete)
     return f"{files.files:,}" if files.complete else f"{files.files:,}+"
+
+
+def named(name: str, most: int = 20) -> list[str]:
+    """Files in the inbox now whose name holds the text, as far as a short look shows; paths below the inbox."""
+    inbox, end = str(settings().inbox), time.monotonic() + MOST_SECONDS
+    text = name.casefold()
+    pattern = text if "*" in text or "?" in text else f"*{text}*"
+    pattern = pattern.replace("[", "[[]")
+    paths: list[str] = []
+    for path, _ in walk_files(inbox) if settings().inbox.is_dir() else ():
+        if fnmatch.fnmatchcase(path.rpartition("/")[2].casefold(), pattern):
+            paths.append(path[len(inbox) + 1 :])
+        if len(paths) >= most or time.monotonic() > end:
+            break
+    return paths

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from Src.Dashboard.resources import ledger
 
-State = Literal["ok", "warning", "error", "gap", "silent"]
+State = Literal["ok", "warning", "error", "gap", "silent", "unknown"]
 
 GAP = 0.75  # a slot with fewer of its heartbeats than this has a gap
 
@@ -104,7 +104,7 @@ def strip(
         if watched > 0:
             came += min(count, due)
             due_in_all += due
-            slots.append(Slot(start, _state(count, warnings, errors, due), count))
+        slots.append(Slot(start, _state(count, warnings, errors, due) if watched > 0 else "unknown", count))
         start += period.slot
     return Strip(tuple(slots), came / due_in_all if due_in_all else 0.0)
 

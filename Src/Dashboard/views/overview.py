@@ -39,7 +39,7 @@ def _now() -> None:
             _first_run()
     _numbers(totals)
     st.subheader("Services")
-    with st.container(horizontal=True, gap="small"):
+    with look.grid("cards-services"):
         for service in found.situation.services:
             look.service_card(service)
     for what, reason in found.missing.items():
@@ -62,15 +62,15 @@ def _numbers(totals: arrivals.Totals | None) -> None:
     with suppress(LedgerUnavailable):
         known = inbox.stays()
     files = inbox.found()
-    with st.container(horizontal=True, gap="small"):
+    with look.grid("numbers"):
         if totals is not None:
             more = totals.last_hour > arrivals.COUNTED_AT_MOST
             last_hour = f"{min(totals.last_hour, arrivals.COUNTED_AT_MOST):,}{'+' if more else ''}"
             look.number("Originals", f"{totals.originals:,}")
             look.number("Size", words.size(totals.bytes))
             look.number("Filed today", f"{totals.today:,}")
-            look.number("In the last hour", last_hour)
-        look.number("Waiting in the inbox", "no inbox" if files is None else inbox.waiting(files, known))
+            look.number("Last hour", last_hour)
+        look.number("Waiting", "no inbox" if files is None else inbox.waiting(files, known))
         if known is not None:
             look.number("Not media", f"{known.not_media:,}")
             look.number("Failing", f"{known.failing + known.dead_letters:,}")
@@ -104,7 +104,7 @@ def _over_time() -> None:
 def _machine() -> None:
     st.subheader("Machine")
     now = machine.machine()
-    with st.container(horizontal=True, gap="small"):
+    with look.grid("cards-machine"):
         look.gauge("CPU", now.cpu / 100, f"{now.cpu:.0f} % of {words.counted(now.cores, 'core')}")
         used = f"{words.size(now.memory_used)} of {words.size(now.memory_total)}"
         look.gauge("Memory", now.memory_used / max(1, now.memory_total), used)

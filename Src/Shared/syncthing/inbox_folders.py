@@ -38,7 +38,8 @@ def inbox_folders(folders: Iterable[Config], inbox: Path) -> list[Config]:
 
 def is_ours(folder: Config) -> bool:
     """Whether the factory made it. Any other it leaves alone."""
-    return folder["id"] == FOLDER or folder["id"].startswith(f"{FOLDER}-")
+    folder_id: str = folder["id"]
+    return folder_id == FOLDER or folder_id.startswith(f"{FOLDER}-")
 
 
 def differences(folder: Config) -> dict[str, Any]:

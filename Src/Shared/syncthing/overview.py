@@ -47,7 +47,7 @@ class Overview:
         """What is wrong, most dangerous first; one line each, fit for a terminal. Not: devices that are away."""
         found = [line for folder in self.folders for line in warnings_about(folder)]
         if not any(folder.id == FOLDER for folder in self.folders):
-            found.append(f"Syncthing has no folder {FOLDER}: no photos come")
+            found.append(f"Syncthing has no folder {FOLDER}: no photos come; ./factory phone --accept makes it")
         found += [f"Syncthing cannot listen at {line}" for line in self.system.trouble]
         return [escaped(line) for line in found]
 
