@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from datetime import datetime
 from types import FrameType
 
 from Src.Shared.database import Database
@@ -127,7 +128,7 @@ class Monitor:
                 beats.start()
         alerts = self._alerts.round(findings, time.time())
         if alerts:
-            message = notification(alerts)
+            message = notification(alerts, datetime.now(self._settings.zone))
             log.log(logging.INFO if message.kind == "success" else logging.WARNING, "%s", message.line)
             self._notifier.send(message)
         # Services report for themselves, or were reported for just now; all else is the monitor's own to report.
