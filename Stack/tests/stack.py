@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,10 +205,15 @@ class Stack:
         target.parent.mkdir(parents=True, exist_ok=True)
         hidden = target.with_name(f".{target.name}")  # files with such names are left alone
         hidden.write_bytes(content)
-        if os.geteuid() == 0:
-            for path in (hidden, *(parent for parent in target.parents if parent.is_relative_to(self.inbox))):
-                os.chown(path, *self.owner)
+        self.give(self.inbox)
         return hidden.rename(target)
+
+    def give(self, folder: Path) -> None:
+        """Folder and all in it belong to the owner of the photos."""
+        if os.geteuid() == 0:
+            for path in (folder, *folder.rglob("*")):
+                with suppress(FileNotFoundError):  # filed away meanwhile
+                    os.chown(path, *self.owner, follow_symlinks=False)
 
     def filed(self, count: int, limit: float = 60.0, where: str = "true") -> list[list[str]]:
         """Waits until the ledger has so many originals: name, path below the storage, SHA-256."""
