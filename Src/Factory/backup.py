@@ -167,10 +167,8 @@ def _scratch(programs: PostgresPrograms, outside: Session) -> Iterator[str]:
 def _swap(programs: PostgresPrograms, scratch: str, outside: Session) -> None:
     """The scratch database becomes the ledger, and the ledger's one goes, in one transaction."""
     ledger, old = programs.database, _beside(programs.database, "replaced by ./factory restore")
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)  # from here it is done to the end
     outside.ask(f"DROP DATABASE IF EXISTS {quoted(old)} WITH (FORCE);")
-    with _without_visitors(programs, ledger):
+    with _on_signals(signal.SIG_IGN), _without_visitors(programs, ledger):  # from here it is done to the end
         outside.ask(
             f"BEGIN; ALTER DATABASE {quoted(ledger)} RENAME TO {quoted(old)};"
             f"ALTER DATABASE {quoted(scratch)} RENAME TO {quoted(ledger)}; COMMIT;"
@@ -331,11 +329,18 @@ def _interruptible() -> Iterator[list[int]]:
         received.append(number)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+    with _on_signals(on_signal):
+        try:
+            yield received
+        except KeyboardInterrupt:
+            print("factory: interrupted; nothing was changed", file=sys.stderr)
+
+
+@contextmanager
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
     try:
-        yield received
-    except KeyboardInterrupt:
-        print("factory: interrupted; nothing was changed", file=sys.stderr)
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
