@@ -182,11 +182,14 @@ def _ordered(session: Session, filters: Filters, position: Position | None, *, n
     where, values = _conditions(filters, position, newer=newer)
     order = "captured_at, id" if newer else "captured_at DESC, id DESC"
     if filters.name:
-        # Only the index of paths is read, which begin with the day; its rows are asked for afterwards.
+        # Of all names only the index of paths is read, which begin with the day; a fifth of the table, which PostgreSQL
+        # would rather read. Without letters beyond ASCII, upper and lower case are compared three times as quickly.
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        collation = 'COLLATE "C"' if filters.name.isascii() else ""
         return _photos(
             session,
             "WITH found AS MATERIALIZED (SELECT final_path FROM media_assets "
-            "WHERE final_path ILIKE :pattern ESCAPE '!' ORDER BY final_path DESC LIMIT :most) "
+            f"WHERE final_path {collation} ILIKE :pattern ESCAPE '!' ORDER BY final_path DESC LIMIT :most) "
             f"SELECT {_COLUMNS} FROM media_assets JOIN found USING (final_path) "
             f"WHERE {where} ORDER BY {order} LIMIT :limit",
             **values, pattern=f"Originals/____/____-__-__/{_name_pattern(filters.name)}", most=MOST_FOUND, limit=limit,
