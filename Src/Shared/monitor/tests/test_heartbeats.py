@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.heartbeat_service import HeartbeatService
-from Src.Shared.models import SystemStatus, SystemStatusHistory
+from Src.Shared.models import Base, SystemStatus, SystemStatusHistory
 from Src.Shared.monitor.finding import Finding
 from Src.Shared.monitor.heartbeats import Heartbeats
 from Src.Shared.tests.postgres_helpers import wait_until
@@ -199,7 +199,8 @@ def test_a_service_that_nobody_watches_any_more_disappears(database: Database) -
         assert session.scalars(select(SystemStatus.service_name)).all() == ["librarian"]
 
 
-def test_a_ledger_without_tables_has_no_services(database: Database) -> None:
+def test_a_new_ledger_has_no_services(database: Database) -> None:
     with database.session() as session:
-        session.execute(text("DROP TABLE system_status"))
+        for table in ("alembic_version", *Base.metadata.tables):
+            session.execute(text(f"DROP TABLE {table} CASCADE"))
     assert Heartbeats(database, ()).look() == {}
