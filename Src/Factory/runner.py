@@ -8,6 +8,7 @@ import shlex
 import sys
 from typing import NoReturn
 
+from Src.Dashboard.exposure import refusal, url
 from Src.Factory import report
 from Src.Shared.runner_watch import VARIABLE as RUNNER
 from Src.Shared.settings import PROJECT_ROOT, Settings
@@ -16,6 +17,7 @@ from Src.Shared.settings import PROJECT_ROOT, Settings
 SERVICES = {
     "librarian": ("-m", "Src.Librarian.librarian"),
     "service-monitor": ("-m", "Src.Shared.service_monitor"),
+    "dashboard": ("-m", "Src.Dashboard"),
 }
 _PYTHON = "FACTORY_PYTHON"  # variable that tells supervisor, in its shell's words, which Python it starts
 
@@ -30,6 +32,7 @@ def run_services(settings: Settings) -> NoReturn:
     report.line("inbox", str(settings.inbox))
     report.line("vault", str(settings.originals))
     report.line("database", f"{database}; look into it with ./factory psql")
+    report.line("dashboard", _no_dashboard(settings) or url(settings))
     report.line("status", "./factory status")
     sys.stdout.flush()
     # Several processes write here; into a file only appending keeps them from writing over each other.
@@ -46,6 +49,11 @@ def run_services(settings: Settings) -> NoReturn:
     os.execve(sys.executable, command, environment)
 
 
+def _no_dashboard(settings: Settings) -> str | None:
+    """Why there is none; the other services do not depend on it."""
+    return "none (DASHBOARD_PORT=0)" if settings.dashboard_port == 0 else refusal(settings)
+
+
 def _config(settings: Settings) -> str:
     """Without any path in it: where one holds ` ;` or ` #`, supervisor would take the rest for a comment."""
     user = "user=root\n" if os.geteuid() == 0 else ""  # said explicitly, or supervisor warns about it
@@ -60,6 +68,8 @@ def _config(settings: Settings) -> str:
         "childlogdir=%(here)s\n"
     ]
     for name, arguments in SERVICES.items():
+        if name == "dashboard" and _no_dashboard(settings):
+            continue
         parts.append(
             f"[program:{name}]\n"
             f"command=%(ENV_{_PYTHON})s {' '.join(arguments)}\n"

@@ -9,13 +9,19 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import re
 import sys
 from datetime import datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from Src.Shared.runner_watch import VARIABLE as RUNNER
 from Src.Shared.settings import Settings
+
+LOG_FILE_SIZE = 1_000_000  # bytes; as much again of what was before
 
 # Control characters (ANSI escapes begin with one), line and paragraph separators, what turns the writing
 # direction, bytes that are no UTF-8 (lone surrogates), the byte order mark.
@@ -30,20 +36,41 @@ _CHATTY = ("alembic", "PIL", "watchdog", "sqlalchemy")
 
 
 def configure_logging(settings: Settings, service: str) -> None:
-    """Sends all logs of this process to stderr, as the settings say. May be called again."""
+    """Sends all logs of this process to stderr, as the settings say. May be called again.
+
+    Under `./factory up` they also go to a file for the dashboard to show: there is no Docker to ask for them.
+    """
     formatter = (_Json if settings.log_format == "json" else _Text)(service, settings.zone)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if RUNNER in os.environ:
+        handlers += _log_file(local_log(settings, service))
     root = logging.getLogger()
     for old in root.handlers[:]:
         if isinstance(old.formatter, _Text | _Json):
             root.removeHandler(old)
-    root.addHandler(handler)
+            old.close()
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        root.addHandler(handler)
     root.setLevel(settings.log_level)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a log that cannot be written is no reason to fill stderr
+
+
+def local_log(settings: Settings, service: str) -> Path:
+    """Where `./factory up` keeps a service's log."""
+    return settings.run / "logs" / f"{service}.log"
+
+
+def _log_file(path: Path) -> list[logging.Handler]:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [RotatingFileHandler(path, maxBytes=LOG_FILE_SIZE, backupCount=1, encoding="utf-8")]
+    except OSError as error:
+        print(f"{path}: cannot be written, so the dashboard has no log to show: {error.strerror}", file=sys.stderr)
+        return []
 
 
 def escaped(text: str) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Date,
     Float,
     Identity,
     Index,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     Text,
     false,
     func,
+    literal_column,
     text,
     true,
 )
@@ -106,6 +108,48 @@ class MediaAsset(Base):
     )
 
 
+class LibraryDay(Base):
+    """Counter: the originals of one day. This and the next three are kept by triggers on `media_assets`."""
+
+    __tablename__ = "library_days"
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)  # of captured_at
+    originals: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class LibraryFacet(Base):
+    """Counter: the originals of one day, kind and camera."""
+
+    __tablename__ = "library_facets"
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    media_kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    camera: Mapped[str] = mapped_column(Text, primary_key=True)  # the first 100 characters of the model; "": unknown
+    originals: Mapped[int] = mapped_column(BigInteger)
+
+
+class LibraryPlace(Base):
+    """Counter: the originals of one day taken within about 100 m."""
+
+    __tablename__ = "library_places"
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    lat_millidegrees: Mapped[int] = mapped_column(Integer, primary_key=True)
+    lon_millidegrees: Mapped[int] = mapped_column(Integer, primary_key=True)
+    originals: Mapped[int] = mapped_column(BigInteger)
+
+
+class IngestHour(Base):
+    """Counter: the originals that came in during one hour, by UTC."""
+
+    __tablename__ = "ingest_hours"
+
+    hour: Mapped[datetime] = mapped_column(INSTANT, primary_key=True)
+    originals: Mapped[int] = mapped_column(BigInteger)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+
+
 class IngestEvent(Base):
     """One fate of one incoming file (promise 5). Rows are only ever added."""
 
@@ -132,6 +176,11 @@ class IngestEvent(Base):
         Index("ix_ingest_events_file_hash", "file_hash"),
         # Hash, because a path may be longer than a b-tree entry.
         Index("ix_ingest_events_original_path", "original_path", postgresql_using="hash"),
+        Index(
+            "ix_ingest_events_name",
+            literal_column("lower(original_name)").label("name"),
+            postgresql_ops={"name": "text_pattern_ops"},
+        ),
     )
 
 

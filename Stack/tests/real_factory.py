@@ -86,6 +86,7 @@ class Factory:
         """Nothing of our own environment decides how the factory works."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         own = {"LC_ALL": "C.UTF-8", "TZ": ZONE, "FACTORY_NO_APT": "1", "FACTORY_DATA": str(self.data)}
+        own["DASHBOARD_PORT"] = "0"  # many factories run at once; those that want one set its port
         return {**kept, **own, **self.environment, **(more or {})}
 
     # Running

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from Src.Shared.pg_connection import LimitedConnection
 
-HEAD = "0001"  # known without Alembic, whose import takes longer than asking the ledger
+HEAD = "0002"  # known without Alembic, whose import takes longer than asking the ledger
 
 _LOCK = 0x50686F746F  # "Photo": the advisory lock that one migrating service holds
 _LOCK_LIMIT = 600  # seconds to wait for another service's migration

@@ -56,7 +56,6 @@ class FolderState:
     label: str
     path: str
     type: str  # Syncthing's: sendreceive, sendonly, receiveonly, receiveencrypted
-    ignores_deletes: bool
     paused: bool
     state: str  # Syncthing's: idle, scanning, syncing, error, ...; paused
     error: str | None  # why the folder as a whole does not work
@@ -233,6 +232,10 @@ class Syncthing:
         """Looks through the folder on disk, and returns when that is done."""
         self._ask("POST", "/rest/db/scan", folder=folder)
 
+    def revert(self, folder: str) -> None:
+        """What a click on "Revert Local Changes" does: the folder becomes as it is on the devices."""
+        self._ask("POST", "/rest/db/revert", folder=folder)
+
     def _state_of(self, config: Config, my_id: str) -> FolderState:
         folder = config["id"]
         status = self._get("/rest/db/status", folder=folder)
@@ -245,7 +248,6 @@ class Syncthing:
             label=config["label"],
             path=config["path"],
             type=config["type"],
-            ignores_deletes=config["ignoreDelete"],
             paused=config["paused"],
             state="paused" if config["paused"] else status["state"],
             error=status.get("error") or None,

@@ -9,7 +9,7 @@ import pytest
 
 from Src.Shared.syncthing.client import PendingDevice, SyncthingError
 from Src.Shared.syncthing.devices import accept
-from Src.Shared.syncthing.inbox_folders import FOLDER, REQUIRED
+from Src.Shared.syncthing.inbox_folders import FOLDER, differences
 from Src.Shared.syncthing.overview import overview
 from Src.Shared.syncthing.provision import provision, provision_folder
 from Src.Shared.syncthing.tests.real_syncthing import RealSyncthing, folder_config, running, wait_until
@@ -26,9 +26,10 @@ def _ask(phone: RealSyncthing, syncthing: RealSyncthing) -> PendingDevice:
     """The phone adds the factory, which hears of it."""
     phone_id = phone.id
     phone.add(syncthing.id, syncthing.address)
-    return wait_until(
-        lambda: next((one for one in syncthing.client.pending_devices() if one.id == phone_id), None), "it asks"
+    (pending,) = wait_until(
+        lambda: [one for one in syncthing.client.pending_devices() if one.id == phone_id], "it asks to connect"
     )
+    return pending
 
 
 def test_a_device_is_let_in_by_its_name_and_given_the_folder(
@@ -68,7 +69,7 @@ def test_further_devices_have_folders_of_their_own(
     assert accepted.folder == f"photos-inbox-{short.lower()}"
     folder = folder_config(syncthing, accepted.folder)
     assert folder["path"] == str(inbox / f"Bob-2J-phone-{short}")
-    assert folder.items() >= REQUIRED.items()
+    assert differences(folder) == {}
     assert {one["deviceID"] for one in folder["devices"]} == {syncthing.id, other_phone.id}
     assert {one["deviceID"] for one in folder_config(syncthing, FOLDER)["devices"]} == {syncthing.id, phone.id}
     assert f"/Bob-2J-phone-{short}" in syncthing.client.ignores(FOLDER)
@@ -109,7 +110,7 @@ def test_a_device_added_in_the_gui_is_given_its_folder(
 ) -> None:
     syncthing.add(phone.id, name="Anna")
     assert accept(syncthing.client, "Anna", inbox).folder == FOLDER
-    assert folder_config(syncthing, FOLDER)["devices"][-1]["deviceID"] == phone.id
+    assert syncthing.state(FOLDER).shared_with == (phone.id,)
 
 
 def test_who_is_meant_must_be_clear(

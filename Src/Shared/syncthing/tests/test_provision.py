@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from Src.Shared.syncthing.client import SyncthingError
-from Src.Shared.syncthing.inbox_folders import FOLDER, IGNORES
+from Src.Shared.syncthing.inbox_folders import FOLDER, IGNORES, differences
 from Src.Shared.syncthing.overview import overview
 from Src.Shared.syncthing.provision import provision
 from Src.Shared.syncthing.tests.real_syncthing import RealSyncthing, folder_config
@@ -35,9 +35,7 @@ def test_the_folder_is_safe_to_empty(syncthing: RealSyncthing, inbox: Path) -> N
     folder = folder_config(syncthing, FOLDER)
     assert folder["path"] == str(inbox)
     assert folder["type"] == "receiveonly"
-    assert folder["ignoreDelete"] is True
-    assert folder["ignorePerms"] is True
-    assert folder["fsWatcherEnabled"] is True
+    assert differences(folder) == {}
     assert [one["deviceID"] for one in folder["devices"]] == [syncthing.id]
     assert (inbox / ".stignore").read_text().splitlines() == list(IGNORES)
     assert overview(syncthing.client, inbox).warnings == []

@@ -1,0 +1,158 @@
+// Where photos were taken, on an outline of the world that comes from here: no other host is asked for anything.
+
+const parts = {};
+
+function script(name) {
+  parts[name] ??= new Promise((resolve, reject) => {
+    const tag = document.createElement("script");
+    tag.src = `assets/vendor/${name}`;
+    tag.onload = resolve;
+    tag.onerror = reject;
+    document.head.append(tag);
+  });
+  return parts[name];
+}
+
+const maps = new WeakMap();
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const place = parentElement.querySelector(".map");
+  const known = maps.get(place);
+  if (known) {
+    known.choose = (area) => setTriggerValue("area", area);
+    return undefined;
+  }
+  const state = { choose: (area) => setTriggerValue("area", area), gone: false };
+  maps.set(place, state);
+  place.style.height = `min(${data.height}px, 62vh)`;
+  show(place, data, state).catch(() => {
+    place.textContent = "The map cannot be loaded.";
+  });
+  return () => {
+    state.gone = true;
+    state.map?.remove();
+    maps.delete(place);
+  };
+}
+
+async function show(place, data, state) {
+  await Promise.all(["leaflet.js", "supercluster.min.js", "topojson-client.min.js"].map(script));
+  const world = await json("assets/vendor/world.json");
+  const points = data.point ? null : await json("places.json");
+  if (state.gone) return;
+  const map = L.map(place, {
+    preferCanvas: true, worldCopyJump: true, minZoom: 1, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
+  });
+  state.map = map;
+  drawWorld(map, topojson.feature(world, world.objects.countries), getComputedStyle(place));
+  L.control.scale({ imperial: false }).addTo(map);
+  if (data.point) {
+    map.setView(data.point, 5);
+    L.marker(data.point, { icon: L.divIcon({ className: "pin", iconSize: [16, 16] }), keyboard: false }).addTo(map);
+  } else {
+    drawPlaces(map, points, (area) => state.choose(area));
+  }
+  new ResizeObserver(() => map.invalidateSize()).observe(place);
+}
+
+async function json(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(address);
+  return answer.json();
+}
+
+// An outline that goes over the 180th meridian goes on beyond it, and does not come back over the whole map.
+function unwrapped(ring) {
+  let [before, turns] = [ring[0][0], 0];
+  const points = ring.map(([lon, lat]) => {
+    if (Math.abs(lon - before) > 180) turns += lon < before ? 360 : -360;
+    before = lon;
+    return [lon + turns, lat];
+  });
+  if (turns !== 0) points.push([points.at(-1)[0], -90], [points[0][0], -90]); // round the pole: Antarctica
+  return points;
+}
+
+function drawWorld(map, countries, style) {
+  const colour = (name) => style.getPropertyValue(name);
+  for (const { geometry } of countries.features) {
+    const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
+    for (const polygon of polygons) polygon.forEach((ring, at) => { polygon[at] = unwrapped(ring); });
+  }
+  L.geoJSON(countries, {
+    interactive: false,
+    style: { fillColor: colour("--land"), fillOpacity: 1, color: colour("--border"), weight: 1 },
+  }).addTo(map);
+  const names = L.layerGroup();
+  for (const country of countries.features) {
+    const bounds = largestPart(country.geometry);
+    const label = document.createElement("span");
+    label.textContent = country.properties.name;
+    const icon = L.divIcon({ className: "country", html: label, iconSize: [0, 0] });
+    const marker = L.marker(bounds.getCenter(), { icon, interactive: false, keyboard: false });
+    marker.width = bounds.getEast() - bounds.getWest();
+    names.addLayer(marker);
+  }
+  const update = () => {
+    // A name is shown where its country is about as wide as it.
+    const pixels = 256 * 2 ** map.getZoom() / 360;
+    names.eachLayer((marker) => marker.setOpacity(marker.width * pixels > 70 ? 1 : 0));
+  };
+  names.addTo(map);
+  map.on("zoomend", update);
+  map.whenReady(update);
+}
+
+function largestPart(geometry) {
+  const outlines = geometry.type === "Polygon" ? [geometry.coordinates[0]] : geometry.coordinates.map((part) => part[0]);
+  const boxes = outlines.map((ring) => L.latLngBounds(ring.map(([lon, lat]) => [lat, lon])));
+  const area = (box) => (box.getEast() - box.getWest()) * (box.getNorth() - box.getSouth());
+  return boxes.reduce((a, b) => (area(a) >= area(b) ? a : b));
+}
+
+// `places` is latitude, longitude (thousandths of a degree) and number of photos, again and again.
+function drawPlaces(map, places, choose) {
+  const features = [];
+  for (let at = 0; at < places.length; at += 3) {
+    const coordinates = [places[at + 1] / 1000, places[at] / 1000];
+    features.push({ type: "Feature", properties: { n: places[at + 2] }, geometry: { type: "Point", coordinates } });
+  }
+  const index = new Supercluster({
+    radius: 56, maxZoom: 14, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
+  }).load(features);
+  const layer = L.layerGroup().addTo(map);
+  const draw = () => {
+    const bounds = map.getBounds();
+    const box = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
+    layer.clearLayers();
+    for (const cluster of index.getClusters(box, Math.round(map.getZoom()))) layer.addLayer(circle(map, index, cluster, choose));
+  };
+  map.on("moveend", draw);
+  if (features.length) {
+    const all = L.latLngBounds(features.map(({ geometry: { coordinates: [lon, lat] } }) => [lat, lon]));
+    map.fitBounds(all.pad(0.1), { maxZoom: 9, animate: false });
+  } else {
+    map.setView([25, 10], 1.5);
+  }
+}
+
+function circle(map, index, cluster, choose) {
+  const [lon, lat] = cluster.geometry.coordinates;
+  const count = cluster.properties.n;
+  const size = Math.round(26 + 8 * Math.log10(count));
+  const label = document.createElement("span");
+  label.textContent = count < 10000 ? count : `${Math.round(count / 1000)}k`;
+  const icon = L.divIcon({ className: "cluster", html: label, iconSize: [size, size] });
+  const marker = L.marker([lat, lon], { icon, title: `${count.toLocaleString("en")} ${count === 1 ? "photo" : "photos"}` });
+  marker.on("click", () => {
+    const inside = cluster.properties.cluster ? index.getLeaves(cluster.properties.cluster_id, Infinity) : [cluster];
+    const bounds = L.latLngBounds(inside.map(({ geometry: { coordinates: [x, y] } }) => [y, x]));
+    const edge = (value) => Math.round(value * 1000);
+    choose({
+      south: edge(bounds.getSouth()), west: edge(bounds.getWest()),
+      north: edge(bounds.getNorth()), east: edge(bounds.getEast()),
+    });
+    map.fitBounds(bounds.pad(0.2), { maxZoom: Math.max(map.getZoom(), 13) });
+  });
+  return marker;
+}

@@ -1,0 +1,71 @@
+"""The machine: CPU, memory, disks, and what is installed."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import streamlit as st
+
+from Src.Dashboard.health import Disk
+from Src.Dashboard.resources import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Percent, and bytes."""
+
+    cpu: float
+    cores: int
+    memory_used: int
+    memory_total: int
+    disks: tuple[Disk, ...]
+
+
+@st.cache_data(ttl=2, show_spinner=False)
+def machine() -> Machine:
+    memory = psutil.virtual_memory()
+    return Machine(
+        cpu=psutil.cpu_percent(),  # since the last call
+        cores=psutil.cpu_count() or 1,
+        memory_used=memory.total - memory.available,
+        memory_total=memory.total,
+        disks=_disks(settings().inbox, settings().storage),
+    )
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def has_exiftool() -> bool:
+    return shutil.which("exiftool") is not None
+
+
+def seconds_since_touch(service: str) -> float | None:
+    """Since a service on this machine showed that it lives; None: it never did, or not here."""
+    try:
+        return max(0.0, time.time() - (settings().run / f"{service}.alive").stat().st_mtime)
+    except OSError:
+        return None
+
+
+def _disks(inbox: Path, storage: Path) -> tuple[Disk, ...]:
+    inbox, storage = _existing(inbox), _existing(storage)
+    try:
+        if inbox.stat().st_dev == storage.stat().st_dev:
+            return (_disk("inbox and vault", storage),)
+        return (_disk("the inbox", inbox), _disk("the vault", storage))
+    except OSError:  # gone in this moment: a disk that was pulled out
+        return ()
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _disk(name: str, folder: Path) -> Disk:
+    usage = shutil.disk_usage(folder)
+    return Disk(name, usage.total, usage.free)

@@ -1,0 +1,166 @@
+"""How the dashboard looks, beyond what `.streamlit/config.toml` says, and the parts that pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from Src.Dashboard import words
+from Src.Dashboard.data.photos import Photo
+from Src.Dashboard.health import LATE, RUNNING, SILENT, Level, Light, Service, Verdict
+from Src.Dashboard.ledger import TooSlow
+from Src.Dashboard.picture_route import picture_url
+from Src.Dashboard.plain import markdown, plain
+from Src.Dashboard.resources import ledger
+from Src.Dashboard.thumbnails import Size
+from Src.Shared.database import LedgerUnavailable
+
+_ICON = Path(__file__).parent / "favicon.svg"  # our own: Streamlit's would come from another host
+REFRESH = 2.0  # seconds between two looks of what is live
+
+LIGHTS: dict[Light, str] = {"green": "green", "yellow": "orange", "red": "red", "grey": "gray"}
+ICONS: dict[Level, str] = {
+    "good": ":material/check_circle:",
+    "warning": ":material/warning:",
+    "error": ":material/error:",
+}
+
+# No data in it, ever.
+_STYLE = """
+<style>
+  [data-testid="stMainBlockContainer"] { padding: 3.25rem 3rem 3rem; max-width: 90rem; }
+  [data-testid="stSidebarHeader"]::after { content: "Photo Factory"; order: 1; margin-right: auto;
+                                           font-weight: 600; }
+  [data-testid="stMetricValue"], [data-testid="stText"] { font-variant-numeric: tabular-nums; }
+  [data-testid="stText"] { overflow-wrap: anywhere; white-space: pre-wrap; }
+  [class*="st-key-grid-"] { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(8.25rem, 1fr)); }
+  [class*="st-key-grid-cards"] { grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); }
+  [class*="st-key-grid-"] > * { width: auto !important; min-width: 0; }
+  .pf-pictures { display: grid; gap: .5rem; grid-template-columns: repeat(6, 1fr); }
+  .pf-pictures img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: .5rem;
+                     background: color-mix(in srgb, currentColor 8%, transparent); }
+  @media (max-width: 640px) {
+    [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
+    .pf-pictures { grid-template-columns: repeat(3, 1fr); }
+  }
+</style>
+"""
+
+
+def set_up() -> None:
+    """Once per run, before anything is shown."""
+    st.set_page_config(page_title="Photo Factory", page_icon=_ICON, layout="wide")
+    st.html(_STYLE)
+    st.logo(_ICON, size="large")
+
+
+def show_verdict(found: Verdict) -> None:
+    """The one line that says how everything is, and below it what else is wrong."""
+    show = {"good": st.success, "warning": st.warning, "error": st.error}[found.level]
+    show(f"**{markdown(found.sentence)}**", icon=ICONS[found.level])
+    for sentence in found.also:
+        st.text(f"Also: {plain(sentence)}")
+
+
+@contextmanager
+def asking_ledger(what: str) -> Iterator[None]:
+    """A part of a page that needs the ledger; while it is away, a line says what is missing."""
+    try:
+        yield
+    except LedgerUnavailable:
+        st.caption(f"{what}: not known while the database is away.")
+    except TooSlow:
+        st.caption(f"{what}: the database took too long to answer.")
+
+
+def ledger_notice() -> None:
+    """Says that the database is away, where it is."""
+    away = ledger().away_for()
+    if away is not None:
+        st.warning(
+            f"The database has not answered for {words.span(away)}. What only it knows is left out; "
+            "this page looks again by itself.",
+            icon=":material/database_off:",
+        )
+        st.text(plain(ledger().reason))
+
+
+def missing(what: str, reason: str) -> None:
+    """Says that something else which the page would show cannot be asked, and why."""
+    st.caption(f"{what}: {markdown(reason)}")
+
+
+def table(rows: Sequence[Mapping[str, object]], *, key: str, **options: object) -> None:
+    """Rows of hostile text as a table; the texts must have gone through `plain`."""
+    st.dataframe(list(rows), hide_index=True, key=key, **options)  # type: ignore[call-overload]
+
+
+def grid(key: str) -> DeltaGenerator:
+    """Cards side by side, as many as there is room for; wide ones where the key begins with `cards`."""
+    return st.container(key=f"grid-{key}")
+
+
+def number(label: str, value: str) -> None:
+    """A number that matters, in a card."""
+    st.metric(label, value, border=True)
+
+
+def gauge(label: str, part: float, text: str) -> None:
+    """How much of something is used."""
+    with st.container(border=True, gap="xsmall"):
+        st.markdown(f"**{markdown(label)}**")
+        st.progress(min(1.0, max(0.0, part)), text=markdown(text))
+
+
+def name(text: str) -> None:
+    """Something's name, as a small heading."""
+    st.markdown(f"**{markdown(text)}**")
+
+
+def service_card(service: Service) -> None:
+    with st.container(border=True, gap="xsmall"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            name(service.name)
+            light(service)
+        st.caption(heartbeat_words(service))
+        if service.message:
+            st.text(plain(service.message, 300))
+
+
+def light(service: Service) -> None:
+    """The state of a service in one coloured word."""
+    st.badge(_state_word(service), color=LIGHTS[service.light])  # type: ignore[arg-type]
+
+
+def heartbeat_words(service: Service) -> str:
+    """What it does and how old its heartbeat is, as Markdown."""
+    words_ = [] if service.age is None else [plain(service.task or "no task"), f"heartbeat {words.ago(service.age)}"]
+    if service.age is None:
+        words_.append("no heartbeat yet")
+    if service.container is not None:
+        words_.append(f"container {plain(service.container)}")
+    return markdown(" · ".join(words_))
+
+
+def _state_word(service: Service) -> str:
+    if service.container is not None and service.light == "red" and service.container not in RUNNING:
+        return markdown(service.container)
+    if service.age is None:
+        return "unknown"
+    if service.is_stopped:
+        return "stopped"
+    if service.age > SILENT * service.interval:
+        return "silent"
+    if service.status in ("ERROR", "WARNING"):
+        return service.status.lower()
+    return "late" if service.age > LATE * service.interval else "OK"
+
+
+def pictures(photos: Sequence[Photo]) -> None:
+    """Small pictures side by side. Their addresses are our own; no name gets into the HTML."""
+    images = "".join(f'<img src="{picture_url(photo.original, Size.SMALL)}" loading="lazy" alt="">' for photo in photos)
+    st.html(f'<div class="pf-pictures">{images}</div>')

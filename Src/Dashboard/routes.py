@@ -1,0 +1,34 @@
+"""What browsers ask for besides the pages. It is behind the same login as they are."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from Src.Dashboard.ledger import TooSlow
+from Src.Dashboard.picture_route import PICTURES
+from Src.Shared.database import LedgerUnavailable
+
+
+async def _places(_request: Request) -> Response:
+    """For the map: latitude and longitude in thousandths of a degree and a number of photos, again and again."""
+    from Src.Dashboard.data import library  # its caches want to be made while Streamlit runs
+
+    try:
+        found = await asyncio.to_thread(library.places)
+    except (LedgerUnavailable, TooSlow):
+        return Response(status_code=503)
+    numbers = ",".join(f"{lat},{lon},{count}" for lat, lon, count in found)
+    return Response(f"[{numbers}]", media_type="application/json", headers={"Cache-Control": "private, max-age=30"})
+
+
+ROUTES = [
+    PICTURES,
+    Route("/places.json", _places),
+    Mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets")),
+]

@@ -1,0 +1,131 @@
+"""Phone: letting phones and PCs send their photos, through Syncthing."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import segno
+import streamlit as st
+
+from Src.Dashboard import look, words
+from Src.Dashboard.data import phones
+from Src.Dashboard.plain import markdown, plain
+from Src.Shared.syncthing.client import FolderState, PendingDevice, SyncthingError
+from Src.Shared.syncthing.overview import Device, Overview
+
+
+def show() -> None:
+    """The page."""
+    st.title("Phone")
+    _live()
+
+
+@st.fragment(run_every=look.REFRESH)
+def _live() -> None:
+    try:
+        found = phones.overview()
+    except SyncthingError as error:
+        st.warning("Syncthing, which brings photos from phones, cannot be asked.", icon=":material/sync_problem:")
+        st.text(plain(error))
+        st.markdown(
+            "In the Docker stack it is set up by itself. Otherwise install Syncthing, and set `SYNCTHING_API_KEY` "
+            "(and `SYNCTHING_URL`, if it is not on this machine)."
+        )
+        return
+    told = st.session_state.pop("accepted", None)
+    if told is not None:
+        (st.success if told[0] else st.error)(markdown(told[1]))
+    for warning in found.warnings:
+        st.error(markdown(warning), icon=":material/warning:")
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _code(found.system.id)
+    with right:
+        _pending(found.pending)
+        _devices(found.devices)
+        _folders(found)
+
+
+def _code(device: str) -> None:
+    st.subheader("Scan this on the phone")
+    drawn = io.BytesIO()
+    # Dark on white in both themes: that is what cameras read.
+    segno.make(device, micro=False).save(drawn, kind="svg", scale=6, border=3, dark="#111111", light="#ffffff")
+    st.image(drawn.getvalue().decode(), width=280, alt="The factory's Syncthing device ID as a QR code")
+    st.code(plain(device), language=None, wrap_lines=True)
+    st.markdown(
+        "1. Install Syncthing on the phone (on Android: Syncthing-Fork; on iOS: Möbius Sync).\n"
+        "2. Add a device there, and scan this code.\n"
+        "3. Accept the phone here, where it asks to connect.\n"
+        "4. On the phone, accept the folder: as Send Only, on the folder with its photos."
+    )
+
+
+def _pending(pending: tuple[PendingDevice, ...]) -> None:
+    st.subheader("Asking to connect")
+    if not pending:
+        st.caption("Nobody at the moment.")
+    for one in pending:
+        with st.container(border=True, gap="xsmall"):
+            look.name(one.name or "a device without a name")
+            st.text(plain(f"{one.id}\nfrom {one.address}").replace("\\n", "\n"))
+            st.caption("Compare the ID with the one that the device shows before you let it in.")
+            st.button("Accept", icon=":material/check:", key=f"accept_{one.id}", on_click=_accept, args=(one.id,))
+
+
+def _accept(device: str) -> None:
+    try:
+        accepted = phones.accept(device)
+    except SyncthingError as error:
+        st.session_state["accepted"] = (False, str(error))
+    else:
+        st.session_state["accepted"] = (True, f"{accepted.name} is let in; now accept the folder on it, as Send Only.")
+
+
+def _devices(devices: tuple[Device, ...]) -> None:
+    st.subheader("Devices")
+    if not devices:
+        st.caption("None yet.")
+        return
+    for one in devices:
+        with st.container(border=True, gap="xsmall"):
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                look.name(one.name or one.id[:7])
+                state = "paused" if one.paused else "connected" if one.connected else "away"
+                st.badge(state, color={"connected": "green", "paused": "orange", "away": "gray"}[state])  # type: ignore[arg-type]
+            folders = ", ".join(one.folders) or "shares no folder yet"
+            st.caption(markdown(f"{_seen(one.last_seen_at, now=one.connected)} · {folders}"))
+
+
+def _folders(found: Overview) -> None:
+    st.subheader("Folders")
+    if not found.folders:
+        st.caption("None leads into the inbox.")
+    for one in found.folders:
+        with st.container(border=True, gap="xsmall"):
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                look.name(one.label or one.id)
+                if one.is_receive_only:
+                    st.badge("receive only", color="green")
+                else:
+                    st.badge("not receive only", color="red")
+            st.caption(markdown(_progress(one)))
+            st.text(plain(one.path))
+            for problem in one.problems:
+                st.text(plain(f"{problem.path}: {problem.error}"))
+
+
+def _progress(one: FolderState) -> str:
+    told = [one.error or one.state]
+    if one.need_files:
+        told.append(f"{words.counted(one.need_files, 'file')} ({words.size(one.need_bytes)}) still to come")
+    if one.last_file_at is not None:
+        told.append(f"last file {words.ago((datetime.now(UTC) - one.last_file_at).total_seconds())}")
+    return " · ".join(told)
+
+
+def _seen(at: datetime | None, *, now: bool) -> str:
+    if now:
+        return "here now"
+    return "never seen" if at is None else f"last seen {words.ago((datetime.now(UTC) - at).total_seconds())}"
