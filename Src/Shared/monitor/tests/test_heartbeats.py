@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.heartbeat_service import HeartbeatService
-from Src.Shared.models import Base, SystemStatus, SystemStatusHistory
+from Src.Shared.models import SystemStatus, SystemStatusHistory
 from Src.Shared.monitor.finding import Finding
 from Src.Shared.monitor.heartbeats import Heartbeats
 from Src.Shared.tests.postgres_helpers import wait_until
@@ -201,6 +201,6 @@ def test_a_service_that_nobody_watches_any_more_disappears(database: Database) -
 
 def test_a_new_ledger_has_no_services(database: Database) -> None:
     with database.session() as session:
-        for table in ("alembic_version", *Base.metadata.tables):
-            session.execute(text(f"DROP TABLE {table} CASCADE"))
+        session.execute(text("DROP SCHEMA public CASCADE"))
+        session.execute(text("CREATE SCHEMA public"))
     assert Heartbeats(database, ()).look() == {}
