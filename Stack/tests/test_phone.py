@@ -74,7 +74,7 @@ def pair(site: Site) -> None:
     """The steps of docs/PHONE.md."""
     shown = phone_command(site, "--json").json()
     site.phone.syncthing.add(shown["id"], shown["addresses"][0])
-    wait_until(lambda: phone_command(site, "--json").json()["pending"], LIMIT, "the phone asks to connect")
+    wait_until(site.syncthing.client.pending_devices, LIMIT, "the phone asks to connect")
     accepted = phone_command(site, "--accept", NAME)
     assert NAME in accepted.out
     assert FOLDER in accepted.out
