@@ -167,7 +167,7 @@ def test_a_folder_that_is_turned_to_another_type_is_reported_and_turned_back(sit
     site.phone.syncthing.stop()
     site.syncthing.change_folder(FOLDER, {"type": "sendreceive"})
     told = """SELECT 1 FROM system_status_history WHERE service_name = 'syncthing' AND status = 'ERROR'
-              AND message LIKE '%is sendreceive, not receiveonly%'"""
+              AND message LIKE '%turned to send%'"""
     wait_until(lambda: site.stack.sql(told), LIMIT, "the monitor reports it")
     wait_until(lambda: site.syncthing.folder_state(FOLDER).is_receive_only, LIMIT, "it is turned back")
     well = "SELECT status FROM system_status WHERE service_name = 'syncthing'"
