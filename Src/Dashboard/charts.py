@@ -11,6 +11,8 @@ import pandas as pd
 
 from Src.Dashboard.data.uptime import Period, State, Strip
 
+_STRIP = 22  # pixels
+
 # On light and on dark; told apart by brightness too, for those who see no difference between red and green.
 STATES: dict[State, str] = {
     "ok": "#3f9f76",
@@ -33,9 +35,9 @@ _WORDS: dict[State, str] = {
 def counts(values: Sequence[tuple[datetime, int]], unit: Literal["hour", "day"]) -> alt.Chart:
     """Bars, one for each hour or day; times are shown as they are, in the factory's time zone."""
     frame = pd.DataFrame({"when": [when.replace(tzinfo=None) for when, _ in values], "files": [n for _, n in values]})
-    bins = "yearmonthdatehours" if unit == "hour" else "yearmonthdate"
+    bins: Literal["yearmonthdatehours", "yearmonthdate"] = "yearmonthdatehours" if unit == "hour" else "yearmonthdate"
     shown = "%a %H:%M" if unit == "hour" else "%e %b"
-    return (
+    chart: alt.Chart = (
         alt.Chart(frame)
         .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
         .encode(
@@ -50,6 +52,7 @@ def counts(values: Sequence[tuple[datetime, int]], unit: Literal["hour", "day"])
         )
         .properties(height=190)
     )
+    return chart
 
 
 def uptime(strip: Strip, period: Period) -> alt.Chart:
@@ -63,12 +66,14 @@ def uptime(strip: Strip, period: Period) -> alt.Chart:
         }
     )
     colors = alt.Scale(domain=[_WORDS[state] for state in STATES], range=list(STATES.values()))
-    return (
+    chart: alt.Chart = (
         alt.Chart(frame)
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X("start:T", title=None, axis=None),
             x2="end",
+            y=alt.value(0),
+            y2=alt.value(_STRIP),
             color=alt.Color("state:N", scale=colors, legend=None),
             tooltip=[
                 alt.Tooltip("start:T", title="From", format="%e %b %H:%M"),
@@ -76,5 +81,6 @@ def uptime(strip: Strip, period: Period) -> alt.Chart:
                 alt.Tooltip("heartbeats:Q", title="Heartbeats"),
             ],
         )
-        .properties(height=26)
+        .properties(height=_STRIP, padding=0)
     )
+    return chart

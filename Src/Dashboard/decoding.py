@@ -40,10 +40,9 @@ _AV_FORMATS = {
     **dict.fromkeys(("MKV", "WEBM"), "matroska"),
     "AVI": "avi",
     "M2TS": "mpegts",
-    "JXL": "jpegxl_pipe",
 }
 RAW_KINDS = frozenset(("DNG", "CR2", "CR3", "NEF", "ARW", "RAF", "ORF", "RW2", "PEF", "SRW"))
-VIDEO_KINDS = frozenset(_AV_FORMATS) - {"JXL"}
+VIDEO_KINDS = frozenset(_AV_FORMATS)
 
 pillow_heif.register_heif_opener()
 av.logging.set_level(av.logging.PANIC)
@@ -160,7 +159,7 @@ def _previews(said: dict[str, object]) -> Iterator[Image.Image]:
 
 def _ask_exiftool(file: BinaryIO) -> dict[str, object]:
     # The file is its standard input: no name reaches it, and it can open nothing but what is open here.
-    command = ["exiftool", "-config", "", "-fast", "-j", "-b", "-Orientation#", *(f"-{tag}" for tag in RAW_TAGS)]
+    command = ["exiftool", "-config", "", "-fast", "-j", "-b", "-IFD0:Orientation#", *(f"-{tag}" for tag in RAW_TAGS)]
     os.lseek(file.fileno(), 0, os.SEEK_SET)
     try:
         done = subprocess.run([*command, "-"], stdin=file, capture_output=True, check=False)

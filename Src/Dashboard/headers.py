@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _POLICY = "; ".join(
     (
         "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Vega makes functions of its expressions
+        # Vega makes functions of its expressions; Streamlit loads the scripts of components as blobs.
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
         "font-src 'self' data:",
@@ -29,6 +32,11 @@ _HEADERS = {
 
 
 class SecurityHeaders:
+    """Adds the headers; and refuses WebSockets that other hosts' pages open.
+
+    Streamlit would ask a host on the internet for our address first, and then refuse them too.
+    """
+
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
@@ -38,4 +46,13 @@ class SecurityHeaders:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
+        if scope["type"] == "websocket" and _is_foreign(Headers(scope=scope)):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def _is_foreign(headers: Headers) -> bool:
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")

@@ -14,6 +14,7 @@ Level = Literal["good", "warning", "error"]
 LATE, SILENT = 1.5, 3.0  # heartbeat intervals
 ALIVE = 30.0  # seconds since a service that lives touched its liveness file, at most
 
+_NAMES = {"syncthing": "Syncthing", "factory-db": "The database"}
 RUNNING = ("running", "healthy", "starting", "created", "restarting")
 
 
@@ -110,7 +111,7 @@ def _vault(now: Situation) -> list[tuple[Level, str]]:
 
 
 def _service(service: Service) -> list[tuple[Level, str]]:
-    name = f"The {service.name}"
+    name = _NAMES.get(service.name, f"The {service.name}")
     waits = "; photos wait in the inbox" if service.name == "librarian" else ""
     if service.container is not None and service.container not in RUNNING:
         return [("error", f"The container of {service.name} is {service.container}{waits}")]

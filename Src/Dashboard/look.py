@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,14 +33,14 @@ ICONS: dict[Level, str] = {
 _STYLE = """
 <style>
   [data-testid="stMainBlockContainer"] { padding: 3.25rem 3rem 3rem; max-width: 90rem; }
-  [data-testid="stSidebarHeader"]::after { content: "Photo Factory"; order: 1; margin: 0 auto 0 .6rem;
+  [data-testid="stSidebarHeader"]::after { content: "Photo Factory"; order: 1; margin-right: auto;
                                            font-weight: 600; }
   [data-testid="stMetricValue"], [data-testid="stText"] { font-variant-numeric: tabular-nums; }
   [data-testid="stText"] { overflow-wrap: anywhere; white-space: pre-wrap; }
   [class*="st-key-grid-"] { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(8.25rem, 1fr)); }
   [class*="st-key-grid-cards"] { grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); }
   [class*="st-key-grid-"] > * { width: auto !important; min-width: 0; }
-  .pf-pictures { display: grid; gap: .5rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
+  .pf-pictures { display: grid; gap: .5rem; grid-template-columns: repeat(6, 1fr); }
   .pf-pictures img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: .5rem;
                      background: color-mix(in srgb, currentColor 8%, transparent); }
   @media (max-width: 640px) {
@@ -94,7 +94,7 @@ def missing(what: str, reason: str) -> None:
     st.caption(f"{what}: {markdown(reason)}")
 
 
-def table(rows: Sequence[dict[str, object]], *, key: str, **options: object) -> None:
+def table(rows: Sequence[Mapping[str, object]], *, key: str, **options: object) -> None:
     """Rows of hostile text as a table; the texts must have gone through `plain`."""
     st.dataframe(list(rows), hide_index=True, key=key, **options)  # type: ignore[call-overload]
 

@@ -28,9 +28,11 @@ _SOURCES = {
 _STYLE = """
 <style>
   .pf-photo img { display: block; max-width: 100%; max-height: 68vh; margin: 0 auto; border-radius: 6px; }
-  .pf-facts { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0; font-size: .9rem; }
+  .pf-facts { display: grid; grid-template-columns: max-content 1fr; gap: .3rem 1rem; margin: 0 !important;
+              padding: 0 !important; font-size: .9rem; }
   .pf-facts dt { opacity: .65; }
-  .pf-facts dd { margin: 0; overflow-wrap: anywhere; unicode-bidi: plaintext; font-variant-numeric: tabular-nums; }
+  .pf-facts dd { margin: 0 !important; overflow-wrap: anywhere; unicode-bidi: plaintext;
+                 font-variant-numeric: tabular-nums; }
 </style>
 """
 
@@ -51,25 +53,24 @@ def _dialog(among: tuple[uuid.UUID, ...]) -> None:
         if found is None:
             st.info("This photo is not in the library any more.")
             return
-        _show(*found)
-    _neighbours(photo, among)
+        _show(*found, among)
 
 
-def _show(row: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> None:
+def _show(row: Mapping[str, Any], events: Sequence[Mapping[str, Any]], among: tuple[uuid.UUID, ...]) -> None:
     original = Original(row["file_hash"], row["final_path"], row["media_kind"])
     st.html(f'{_STYLE}<div class="pf-photo"><img src="{picture_url(original, Size.LARGE)}" alt=""></div>')
     if row["has_errors"]:
         st.warning("Something is wrong with this file. It is kept as it came.", icon=":material/error:")
         st.text(plain(row["error_message"] or "No reason is known."))
-    facts, place = st.columns([3, 2], gap="medium")
-    with facts:
-        st.html(_listed(_facts(row)))
-    with place:
-        location = row["location"]
-        if location:
+    _neighbours(row["id"], among)
+    location = row["location"]
+    if location:
+        facts, place = st.columns([3, 2], gap="medium")
+        with place:
             point_map(location["lat"], location["lon"], key=f"place-{row['id']}")
-        else:
-            st.caption("Where it was taken is not known.")
+    else:
+        facts = st.container()
+    facts.html(_listed(_facts(row)))
     st.markdown("**What happened to it**")
     st.html(_listed(_story(events)))
 
@@ -93,11 +94,9 @@ def _facts(row: Mapping[str, Any]) -> Facts:
     yield "Name", shown_name(row["original_name"])
     yield "Taken", _taken(row["captured_at"], row["captured_at_offset"])
     yield "Known from", _SOURCES.get(row["date_source"], row["date_source"])
-    camera = " ".join(part for part in (row["camera_make"], row["camera_model"]) if part)
-    if camera:
-        yield "Camera", camera
-    if row["location"]:
-        yield "Place", f"{row['location']['lat']:.5f}, {row['location']['lon']:.5f}"
+    yield "Camera", _camera(row["camera_make"] or "", row["camera_model"] or "")
+    location = row["location"]
+    yield "Place", f"{location['lat']:.5f}, {location['lon']:.5f}" if location else "not known"
     kind = row["media_kind"]
     yield "Kind", f"{kind}, {length(row['duration_seconds'])}" if row["duration_seconds"] else kind
     if row["width"] and row["height"]:
@@ -122,6 +121,11 @@ def _story(events: Sequence[Mapping[str, Any]]) -> Facts:
         yield f"{event['happened_at'].astimezone(zone):%Y-%m-%d %H:%M:%S}", came
     if not events:
         yield "", "No event of it is recorded."
+
+
+def _camera(make: str, model: str) -> str:
+    """Many models begin with their maker's name."""
+    return (model if model.lower().startswith(make.lower()) else f"{make} {model}").strip() or "not known"
 
 
 def _taken(moment: datetime, offset: int | None) -> str:

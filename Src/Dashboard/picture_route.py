@@ -23,7 +23,7 @@ _KEEP = {"Cache-Control": "private, max-age=86400, immutable", "X-Content-Type-O
 _KEEP_BRIEFLY = {"Cache-Control": "private, max-age=60", "X-Content-Type-Options": "nosniff"}
 # Instead of a picture that cannot be made: a frame with a bend in it, in a grey that suits both themes.
 _ICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96" fill="none" stroke="#8a8f98" stroke-width="3">'
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96" fill="none" stroke="#8a8f98" stroke-width="2">'
     '<rect x="28" y="30" width="40" height="36" rx="4"/><circle cx="40" cy="42" r="4"/>'
     '<path d="m30 62 13-12 8 7 7-9 9 10M24 74 72 22"/></svg>'
 )
@@ -47,7 +47,10 @@ async def _picture(request: Request) -> Response:
         original = Original(*_signer.loads(request.path_params["token"]))
     except (KeyError, BadSignature):
         return Response(status_code=404)
-    data = await asyncio.wrap_future(_thumbnails().picture(original, size))
+    # What is kept does not wait behind what is made; and who goes away takes nothing from others who wait.
+    data = await asyncio.to_thread(_thumbnails().kept, original.file_hash, size)
+    if data is None:
+        data = await asyncio.shield(asyncio.wrap_future(_thumbnails().picture(original, size)))
     if data is None:
         return Response(_ICON, media_type="image/svg+xml", headers=_KEEP_BRIEFLY)
     return Response(data, media_type="image/jpeg", headers=_KEEP)

@@ -10,7 +10,6 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from Src.Dashboard.data import library
 from Src.Dashboard.ledger import TooSlow
 from Src.Dashboard.picture_route import PICTURES
 from Src.Shared.database import LedgerUnavailable
@@ -18,6 +17,8 @@ from Src.Shared.database import LedgerUnavailable
 
 async def _places(_request: Request) -> Response:
     """For the map: latitude and longitude in thousandths of a degree and a number of photos, again and again."""
+    from Src.Dashboard.data import library  # its caches want to be made while Streamlit runs
+
     try:
         found = await asyncio.to_thread(library.places)
     except (LedgerUnavailable, TooSlow):

@@ -80,6 +80,9 @@ def _wait_for_port(settings: Settings) -> None:
 
 
 def _serve(settings: Settings) -> None:
+    # Caches are declared when modules are imported, which is before Streamlit's runtime is there: no fault.
+    logging.getLogger("streamlit.runtime.caching").setLevel(logging.ERROR)
+
     import streamlit as st
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware

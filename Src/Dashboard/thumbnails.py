@@ -128,7 +128,7 @@ class Thumbnails:
         return False
 
     def _remember(self, original: Original, size: Size, reason: NoPicture) -> None:
-        log.info("no picture of %s: %s", original.final_path, reason)
+        log.debug("no picture of %s: %s", original.final_path, reason)
         if reason.lasting:
             self._keep(self._note(original.file_hash, size), f"{reason}\n".encode())
         if len(self._hopeless) >= _MOST_REMEMBERED:

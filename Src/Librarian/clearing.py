@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Literal
 
 from Src.Librarian.fingerprint import NotARegularFile, ReadLease, open_regular
@@ -35,6 +36,25 @@ def clear(file: IncomingFile, kept_path: str) -> Cleared:
     except OSError as error:
         logger.warning("%s is filed, but cannot be removed: %s", file.original_path, error.strerror)
         return "stays"
+
+
+def remove_other_name(file: IncomingFile, other: Path) -> IncomingFile:
+    """Removes another name that the incoming file has outside the inbox.
+
+    That changes its ctime: returned is the file as it is since, or as it was where anybody else may have changed it.
+    Raises OSError and NotARegularFile.
+    """
+    fd = open_regular(file.path)
+    try:
+        with ReadLease(fd) as lease:  # while it holds, nobody opens the file to write
+            before = FileState.of(os.fstat(fd))
+            other.unlink()
+            after = FileState.of(os.fstat(fd))
+            if before != file.state or lease.somebody_writes or lease.somebody_waits():
+                return file
+    finally:
+        os.close(fd)
+    return file._replace(state=after)
 
 
 def _remove(file: IncomingFile, kept_path: str, lease: ReadLease) -> Cleared:

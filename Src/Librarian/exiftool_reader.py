@@ -40,7 +40,7 @@ Tags = dict[str, str]
 BATCH = 64
 
 # Real photos and videos make ExifTool take up to 50 MB; hostile ones of a few kB could make it take gigabytes.
-MOST_MEMORY = 80 * 2**20
+MOST_MEMORY = 64 * 2**20
 # Far more than all tags asked for of a whole batch; a hostile text may be of any length.
 MOST_OUTPUT = 8 * 2**20
 

@@ -13,8 +13,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from Src.Librarian.clearing import is_one_entry
+from Src.Librarian.clearing import is_one_entry, remove_other_name
 from Src.Librarian.collision_handler import Decision, Duplicate, New, Twin
+from Src.Librarian.fingerprint import NotARegularFile
+from Src.Librarian.incoming import IncomingFile
 from Src.Librarian.inspection import Inspected
 from Src.Librarian.recorder import Recorder
 from Src.Librarian.vault import Vault
@@ -28,15 +30,17 @@ def not_duplicates_yet(decisions: Sequence[Decision], vault: Vault) -> list[Deci
     return [New(one.found) if _is_left(one, vault) else one for one in decisions]
 
 
-def drop_leftovers(duplicates: Sequence[tuple[Inspected, str]], vault: Vault, recorder: Recorder) -> set[str]:
+def drop_leftovers(
+    duplicates: Sequence[tuple[Inspected, str]], vault: Vault, recorder: Recorder
+) -> dict[str, IncomingFile | None]:
     """Removes from the vault what duplicates had left there unrecorded; each comes with its living kept path.
 
     Under the vault's lock. The batch is recorded by now, so what cannot be removed stays, and holds up nothing.
-    Returns the incoming paths of those whose leftover may have no row, which only the ledger could tell: it went
-    away just now.
+    Returns, under their incoming paths, the files that this has changed (the leftover was another name of the file
+    itself), and None for those whose leftover may have no row, which only the ledger could tell: it went away just now.
     """
     kept_of: dict[str, str] = {}
-    incoming: set[str] = set()
+    incoming: dict[str, IncomingFile] = {}  # by what they have left
     for found, kept_path in duplicates:
         try:
             leftover = _standing(found, vault)
@@ -45,18 +49,20 @@ def drop_leftovers(duplicates: Sequence[tuple[Inspected, str]], vault: Vault, re
             continue
         if leftover is not None and leftover != kept_path:
             kept_of[leftover] = kept_path
-            incoming.add(found.file.path)
+            incoming[leftover] = found.file
     if not kept_of:
-        return set()
+        return {}
     unrecorded = recorder.unrecorded(list(kept_of))
     if unrecorded is None:
-        return incoming
+        return dict.fromkeys(file.path for file in incoming.values())
+    touched: dict[str, IncomingFile | None] = {}
     try:
         for path in unrecorded:
-            _remove(path, kept_of[path], vault)
-    except (OSError, VaultTrouble) as error:
+            file = incoming[path]
+            touched[file.path] = _remove(path, kept_of[path], file, vault)
+    except (OSError, VaultTrouble, NotARegularFile) as error:
         logger.warning("what a killed run has left cannot be removed: %s", error)
-    return set()
+    return touched
 
 
 def _is_left(decision: Decision, vault: Vault) -> bool:
@@ -72,14 +78,18 @@ def _is_left(decision: Decision, vault: Vault) -> bool:
         raise VaultTrouble.from_os(error, f"look for {decision.found.file.name} in the vault") from error
 
 
-def _remove(path: str, kept_path: str, vault: Vault) -> None:
+def _remove(path: str, kept_path: str, file: IncomingFile, vault: Vault) -> IncomingFile:
     leftover = vault.storage / path
     if is_one_entry(str(leftover), f"{vault.storage}/{kept_path}"):
-        return
+        return file
     inode = os.lstat(leftover).st_ino
-    leftover.unlink()
+    if inode == file.state.inode and leftover.samefile(file.path):
+        file = remove_other_name(file, leftover)
+    else:
+        leftover.unlink()
     vault.folder(os.path.dirname(path)).remove(leftover.name, inode)
     logger.info("%s was left by a run that was killed; its content is kept at %s", path, kept_path)
+    return file
 
 
 def _standing(found: Inspected, vault: Vault) -> str | None:

@@ -157,7 +157,7 @@ class Librarian:
             refused = {path: rejected[id_] for path, one in recorded.items() if (id_ := one.event["id"]) in rejected}
             now = _where_now(placed, recorded)
             self._placer.take_back(now[path] for path in refused if path in now)
-            unclear = drop_leftovers(_duplicates(decisions, recorded, refused), self.vault, self.recorder)
+            touched = drop_leftovers(_duplicates(decisions, recorded, refused), self.vault, self.recorder)
 
         problems = {
             one.found.file.path: answer
@@ -166,8 +166,8 @@ class Librarian:
         }
         return [
             Outcome(one.found.file, "changing")  # to be asked again
-            if one.found.file.path in unclear
-            else self._outcome(one, recorded, problems, refused)
+            if (file := touched.get(one.found.file.path, one.found.file)) is None
+            else self._outcome(one, file, recorded, problems, refused)
             for one in decisions
         ]
 
@@ -193,11 +193,11 @@ class Librarian:
     def _outcome(
         self,
         decision: Decision,
+        file: IncomingFile,
         recorded: Mapping[str, LedgerEntry],
         problems: Mapping[str, Exception],
         refused: Mapping[str, str],
     ) -> Outcome:
-        file = decision.found.file
         if file.path in refused:
             return Outcome(file, "failed", reason=f"the ledger refuses its row: {refused[file.path]}")
         if file.path in problems:

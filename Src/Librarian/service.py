@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -34,6 +35,7 @@ SERVICE_NAME = "librarian"
 _TICK = 1.0  # seconds: the longest the loop sleeps, so that its liveness shows
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _RELOAD_INTERVAL = 5.0
+_LONGEST_GATHERING = 2.0  # seconds: where files take long to read, those that are read do not wait for a whole batch
 
 
 class AnotherLibrarian(Exception):
@@ -141,6 +143,7 @@ class InboxService:
     def _serve(self) -> None:
         findings: list[Finding] = []
         workers, batch_size = self._librarian.workers, self._settings.batch_size
+        gathering_since = 0.0
         while not self._stopping.is_set():
             try:
                 self._librarian.vault.check()
@@ -148,9 +151,12 @@ class InboxService:
                 if len(workers) + len(findings) < 4 * batch_size:
                     busy = len(workers) > 0 or findings
                     workers.put(self._watcher.ready(0.0 if busy else _TICK))
+                if not findings:
+                    gathering_since = time.monotonic()
                 if len(workers):
                     findings += workers.get(_TICK)
-                if findings and (len(findings) >= batch_size or not len(workers)):
+                is_due = not len(workers) or time.monotonic() - gathering_since > _LONGEST_GATHERING
+                if findings and (len(findings) >= batch_size or is_due):
                     batch, findings = findings[:batch_size], findings[batch_size:]
                     self._settle(batch)
                 if not self._unsettled or self._watcher.idle():

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_DEATHS = 2
 _CHUNK_BYTES = 64 * 1024 * 1024
-_AHEAD = 6  # chunks for each worker: enough to read while a batch is placed and recorded
+_AHEAD = 16  # chunks for each worker: enough to read while a batch is placed and recorded
 
 
 class WorkerPool:

@@ -109,7 +109,7 @@ class EmbeddedPostgres:
             if self._process != os.getpid():  # in a forked child: not the parent's lock, but one of our own
                 self._drop_users_lock()
                 self._process, self._socket = os.getpid(), None
-            if self._users is not None and self._socket is not None and listens(self._socket):
+            if self._users is not None and self._socket is not None and self._is_up(self._socket):
                 return url_on(self._socket.parent)
             try:
                 return self._start(time.monotonic() + wait)
@@ -121,6 +121,11 @@ class EmbeddedPostgres:
                 raise EmbeddedPostgresError(str(error)) from error
         finally:
             self._mutex.release()
+
+    def _is_up(self, socket: Path) -> bool:
+        """A look that costs next to nothing. A server that is ending still listens."""
+        postmaster = read_postmaster(self._cluster)
+        return postmaster is not None and not postmaster.is_ending and listens(socket)
 
     def release(self) -> None:
         """Ends the use. The last user stops the server."""

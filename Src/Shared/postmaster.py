@@ -26,6 +26,7 @@ class EmbeddedPostgresError(Exception):
 class Postmaster:
     pid: int
     socket_folder: Path | None
+    is_ending: bool
 
 
 def read_postmaster(cluster: Path) -> Postmaster | None:
@@ -36,7 +37,8 @@ def read_postmaster(cluster: Path) -> Postmaster | None:
     except (OSError, ValueError):
         return None
     folder = lines[4].strip() if len(lines) > 5 else ""
-    return Postmaster(abs(pid), Path(folder) if folder else None)
+    is_ending = len(lines) > 7 and lines[7].strip() == "stopping"  # pidfile.h: LOCK_FILE_LINE_PM_STATUS
+    return Postmaster(abs(pid), Path(folder) if folder else None, is_ending)
 
 
 def is_alive(pid: int, cluster: Path) -> bool:

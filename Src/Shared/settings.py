@@ -108,7 +108,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         watch_mode=_choice(values, "WATCH_MODE", "auto", ("auto", "events", "polling")),
         heartbeat_interval=_number(values, "HEARTBEAT_INTERVAL", 60.0, least=0.1),
         workers=_whole(values, "WORKERS", 0, least=0) or len(os.sched_getaffinity(0)),
-        batch_size=_whole(values, "BATCH_SIZE", 128, least=1),
+        batch_size=_whole(values, "BATCH_SIZE", 512, least=1),
         metadata_time_limit=_number(values, "METADATA_TIME_LIMIT", 20.0, least=0.1),
         retry_attempts=_whole(values, "RETRY_ATTEMPTS", 8, least=1),
         retry_first_delay=_number(values, "RETRY_FIRST_DELAY", 30.0, least=0.0),

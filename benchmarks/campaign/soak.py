@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.campaign.checking import broken, in_journal, waiting
+from benchmarks.campaign.checking import broken, has_traceback, in_journal, waiting
 from benchmarks.campaign.load import Load
 from benchmarks.campaign.orders import Figures, Orders
 from benchmarks.campaign.sampling import Use, pids_of, uses
@@ -65,10 +65,11 @@ def run(orders: Orders) -> Figures:
     factory.inbox.mkdir(parents=True)
     with ProcessPoolExecutor(1, get_context("spawn"), initializer=heed_permissions) as pool:
         soak = _Soak(orders, factory, figures, pool)
+        soak.start()
         try:
             soak.run()
         finally:
-            factory.kill_all()
+            soak.end()
     return figures
 
 
@@ -86,7 +87,7 @@ class _Soak:
 
     def run(self) -> None:
         amount = float(self._orders.amount)
-        self._start()
+        self._wait_until_up()
         next_fault, next_sample, next_rest, next_loss = 2.0, 0.0, _REST_EVERY, min(10.0, amount / 3)
         rested = 0.0  # the time of checking is not counted
         began = time.monotonic()
@@ -117,8 +118,14 @@ class _Soak:
         self._judge()
         self._tell()
 
-    def _start(self) -> None:
+    def end(self) -> None:
+        self._factory.kill_all()
+        self._running.process.wait()
+
+    def start(self) -> None:
         self._running = Running(self._factory, self._factory.command("up"), self._factory.env())
+
+    def _wait_until_up(self) -> None:
         wait_until(lambda: pids_of(self._factory, "workers"), _SOON, "the factory is up")
 
     def _let_write(self) -> None:
@@ -176,7 +183,8 @@ class _Soak:
         self._factory.kill_all()
         self._running.process.wait()
         self._complain_of_output()
-        self._start()
+        self.start()
+        self._wait_until_up()
 
     def _pause_database(self) -> None:
         pids = pids_of(self._factory, "PostgreSQL")
@@ -212,7 +220,7 @@ class _Soak:
             self._blame(["`./factory up` has ended by itself"])
 
     def _complain_of_output(self) -> None:
-        if "Traceback" in self._running.output:
+        if has_traceback(self._running.output):
             self._blame([f"a traceback: {self._running.output[-500:]!r}"])
 
     def _judge(self) -> None:

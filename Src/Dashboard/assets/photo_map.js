@@ -24,7 +24,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   const state = { choose: (area) => setTriggerValue("area", area), gone: false };
   maps.set(place, state);
-  place.style.height = `${data.height}px`;
+  place.style.height = `min(${data.height}px, 62vh)`;
   show(place, data, state).catch(() => {
     place.textContent = "The map cannot be loaded.";
   });
@@ -61,8 +61,24 @@ async function json(address) {
   return answer.json();
 }
 
+// An outline that goes over the 180th meridian goes on beyond it, and does not come back over the whole map.
+function unwrapped(ring) {
+  let [before, turns] = [ring[0][0], 0];
+  const points = ring.map(([lon, lat]) => {
+    if (Math.abs(lon - before) > 180) turns += lon < before ? 360 : -360;
+    before = lon;
+    return [lon + turns, lat];
+  });
+  if (turns !== 0) points.push([points.at(-1)[0], -90], [points[0][0], -90]); // round the pole: Antarctica
+  return points;
+}
+
 function drawWorld(map, countries, style) {
   const colour = (name) => style.getPropertyValue(name);
+  for (const { geometry } of countries.features) {
+    const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
+    for (const polygon of polygons) polygon.forEach((ring, at) => { polygon[at] = unwrapped(ring); });
+  }
   L.geoJSON(countries, {
     interactive: false,
     style: { fillColor: colour("--land"), fillOpacity: 1, color: colour("--border"), weight: 1 },

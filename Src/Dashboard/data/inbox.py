@@ -31,8 +31,8 @@ class Found:
 @st.cache_data(ttl=3, show_spinner=False)
 def stays() -> Stays:
     with ledger().session() as session:
-        rows = session.execute(text("SELECT state, count(*) FROM inbox_files GROUP BY state")).tuples().all()
-    counts = dict(rows)
+        rows = session.execute(text("SELECT state, count(*) FROM inbox_files GROUP BY state")).all()
+    counts: dict[str, int] = dict(rows)
     return Stays(counts.get("failing", 0), counts.get("dead_letter", 0), counts.get("not_media", 0))
 
 

@@ -25,4 +25,4 @@ def latest(most: int = 12) -> list[Photo]:
         "ORDER BY ingested_at DESC, id DESC LIMIT :most"
     )
     with ledger().session() as session:
-        return [Photo(row[0], Original(*row[1:])) for row in session.execute(statement, {"most": most}).tuples()]
+        return [Photo(row[0], Original(*row[1:])) for row in session.execute(statement, {"most": most})]

@@ -50,7 +50,7 @@ def failures() -> list[Failure]:
         "WHERE state <> 'not_media' ORDER BY state, next_try_at NULLS FIRST, original_path LIMIT :most"
     )
     with ledger().session() as session:
-        return [Failure(*row) for row in session.execute(statement, {"most": MOST}).tuples()]
+        return [Failure(*row) for row in session.execute(statement, {"most": MOST})]
 
 
 @st.cache_data(ttl=5, show_spinner=False)
@@ -60,7 +60,7 @@ def broken() -> list[Broken]:
         "SELECT final_path, error_message, captured_at FROM media_assets WHERE has_errors ORDER BY id DESC LIMIT :most"
     )
     with ledger().session() as session:
-        return [Broken(*row) for row in session.execute(statement, {"most": MOST}).tuples()]
+        return [Broken(*row) for row in session.execute(statement, {"most": MOST})]
 
 
 @st.cache_data(ttl=5, show_spinner=False)
@@ -70,7 +70,7 @@ def not_media() -> list[NotMedia]:
         "WHERE state = 'not_media' ORDER BY first_seen_at DESC, original_path LIMIT :most"
     )
     with ledger().session() as session:
-        return [NotMedia(*row) for row in session.execute(statement, {"most": MOST}).tuples()]
+        return [NotMedia(*row) for row in session.execute(statement, {"most": MOST})]
 
 
 def retry() -> int:

@@ -45,7 +45,7 @@ def look_around() -> Found:
     except (LedgerUnavailable, TooSlow) as error:
         missing["The database"] = str(error)
     if not machine.has_exiftool():
-        missing["ExifTool"] = "not found by the dashboard; dates and places are read by the librarian's own"
+        missing["ExifTool"] = "not installed here, so RAW photos show without a picture"
     away = ledger().away_for()
     known = services.services(beats, running)
     now = Situation(

@@ -59,8 +59,8 @@ def _strips(period: Period, _turn: int) -> dict[str, Strip]:
     now = datetime.now(UTC)
     first = now - period.length
     with ledger().session() as session:
-        intervals = dict(
-            session.execute(text("SELECT service_name, interval_seconds FROM system_status")).tuples().all()
+        intervals: dict[str, float] = dict(
+            session.execute(text("SELECT service_name, interval_seconds FROM system_status")).all()
         )
         rows = session.execute(
             text(

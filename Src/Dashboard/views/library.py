@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Literal
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from Src.Dashboard.plain import plain
 
 _RAW = ("DNG", "CR2", "CR3", "NEF", "ARW", "RAF", "ORF", "RW2", "PEF", "SRW")
 _VIDEOS = ("MP4", "MOV", "M4V", "3GP", "AVI", "M2TS", "MKV", "WEBM")
+_PLACE, _ERRORS = "With a place", "With errors"
 _AT, _NEWER = "library_at", "library_newer"  # session state: where the page begins, and to which side it goes
 
 
@@ -37,19 +39,29 @@ def show() -> None:
 
 def _filters(choices: Choices) -> Filters:
     groups = _groups(choices)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Name", placeholder="a part of the name", icon=":material/search:", width=230)
-        kinds = st.selectbox("Kind", list(groups), index=None, placeholder="All kinds", width=190)
-        cameras = {plain(model) if model else "unknown": model for model, _ in choices.cameras}
-        camera = st.selectbox("Camera", list(cameras), index=None, placeholder="All cameras", width=230)
-        year = st.selectbox("Year", choices.years, index=None, placeholder="All years", width=130)
-        narrowed = st.pills("Only", ["With a place", "With errors"], selection_mode="multi", width="content")
+    cameras = {plain(model) if model else "unknown": model for model, _ in choices.cameras}
+    hidden: Literal["collapsed"] = "collapsed"
+    # So wide that they stand in one row of a wide page, and in three of a phone's.
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        name = st.text_input(
+            "Name", placeholder="Part of a name", icon=":material/search:", width=220, label_visibility=hidden
+        )
+        kind = st.selectbox(
+            "Kind", list(groups), index=None, placeholder="All kinds", width=160, label_visibility=hidden
+        )
+        camera = st.selectbox(
+            "Camera", list(cameras), index=None, placeholder="All cameras", width=175, label_visibility=hidden
+        )
+        year = st.selectbox(
+            "Year", choices.years, index=None, placeholder="All years", width=125, label_visibility=hidden
+        )
+        only = st.pills("Only", [_PLACE, _ERRORS], selection_mode="multi", width="content", label_visibility=hidden)
     return Filters(
-        kinds=groups[kinds] if kinds else (),
+        kinds=groups[kind] if kind else (),
         camera=cameras[camera] if camera is not None else None,
         year=year,
-        has_place="With a place" in narrowed,
-        has_errors="With errors" in narrowed,
+        has_place=_PLACE in only,
+        has_errors=_ERRORS in only,
         name=name.strip(),
     )
 

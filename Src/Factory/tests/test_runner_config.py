@@ -38,6 +38,23 @@ def test_any_folder_reaches_the_runner_as_it_is(tmp_path: Path, name: str, monke
         assert shlex.split(program.command) == [str(python), *SERVICES[name]]
 
 
+@pytest.mark.parametrize(
+    ("environ", "runs"),
+    [
+        ({}, True),
+        ({"DASHBOARD_PORT": "0"}, False),
+        ({"DASHBOARD_ADDRESS": "0.0.0.0"}, False),
+        ({"DASHBOARD_ADDRESS": "0.0.0.0", "DASHBOARD_PASSWORD": "x"}, True),
+    ],
+)
+def test_the_dashboard_runs_where_it_may_and_the_others_in_any_case(
+    tmp_path: Path, environ: dict[str, str], runs: bool
+) -> None:
+    config = _config(load_settings({"FACTORY_DATA": str(tmp_path), **environ}, env_file=tmp_path / "no.env"))
+    assert ("[program:dashboard]" in config) is runs
+    assert all(f"[program:{name}]" in config for name in SERVICES if name != "dashboard")
+
+
 def test_json_logs_are_not_mixed_with_the_runners_own_words(tmp_path: Path) -> None:
     for log_format, level in (("text", "warn"), ("json", "error")):
         environ = {"FACTORY_DATA": str(tmp_path), "LOG_FORMAT": log_format}

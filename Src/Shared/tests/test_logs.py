@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from Src.Shared.logs import configure_logging, escaped, masked
+from Src.Shared.logs import configure_logging, escaped, local_log, masked
 from Src.Shared.settings import Settings, load_settings
 
 ALL_CHARACTERS = st.characters(codec=None, exclude_categories=())
@@ -201,3 +201,23 @@ def test_passwords_are_masked(log: Log, form: str, url: str) -> None:
 def test_only_passwords_are_masked() -> None:
     assert masked("postgresql://u:p@h/d") == "postgresql://u:***@h/d"
     assert masked("see http://h:8080/x, a@b") == "see http://h:8080/x, a@b"
+
+
+def test_under_the_process_runner_the_log_is_also_kept_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings({"FACTORY_DATA": str(tmp_path)}, tmp_path / "no.env")
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        for runner in ("", "1"):
+            if runner:
+                monkeypatch.setenv("FACTORY_RUNNER", runner)
+            configure_logging(settings, "librarian")
+            logging.getLogger("test.logs").info("under %r", runner)
+    finally:
+        for handler in set(root.handlers) - set(before[0]):
+            handler.close()
+        root.handlers[:], root.level = before
+    [line] = local_log(settings, "librarian").read_text().splitlines()
+    assert line.endswith("INFO librarian: under '1'")

@@ -1,0 +1,190 @@
+"""The service itself, as a process: what it serves to whom, and how it starts and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+
+from Src.Shared.database import Database
+from Src.Shared.models import SystemStatus
+from Src.Shared.settings import PROJECT_ROOT, Settings
+
+LIMIT = 60.0
+PASSWORD = "correct horse"
+GUARDED = ("/", "/library", "/places.json", "/pictures/small/x", "/assets/x", "/_stcore/host-config", "/static/x.js")
+
+
+class Served:
+    """A dashboard process, and what it has said."""
+
+    def __init__(self, settings: Settings, folder: Path, **more: str) -> None:
+        assert settings.database_url is not None
+        url = make_url(settings.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self.port = free_port()
+        self._log = folder / "dashboard.log"
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(PROJECT_ROOT), "TZ": "Europe/Berlin",
+            "FACTORY_DATA": str(settings.data), "DATABASE_URL": url, "DASHBOARD_PORT": str(self.port), **more,
+        }  # fmt: skip
+        with open(self._log, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "Src.Dashboard"], env=environment, cwd="/", stdout=log, stderr=log
+            )
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_up(self) -> bool:
+        assert self.process.poll() is None, self.said
+        try:
+            return requests.get(f"{self.url}/_stcore/health", timeout=5).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+
+@contextmanager
+def serving(settings: Settings, folder: Path, *, wait: bool = True, **more: str) -> Iterator[Served]:
+    served = Served(settings, folder, **more)
+    try:
+        if wait:
+            wait_until(served.is_up)
+        yield served
+    finally:
+        served.process.kill()
+        served.process.wait()
+        print(served.said)
+
+
+@pytest.mark.parametrize("password", ["", PASSWORD])
+def test_the_heartbeat_comes_without_a_viewer_and_ends_with_the_service(
+    factory_settings: Settings, database: Database, tmp_path: Path, password: str
+) -> None:
+    def status() -> tuple[str, str] | None:
+        with database.session() as session:
+            row = session.get(SystemStatus, "dashboard")
+            return None if row is None else (row.status, row.current_task or "")
+
+    with serving(factory_settings, tmp_path, DASHBOARD_PASSWORD=password) as served:
+        wait_until(lambda: status() == ("OK", "serving"))
+        alive = factory_settings.run / "dashboard.alive"
+        assert time.time() - alive.stat().st_mtime < 10
+        served.process.send_signal(signal.SIGTERM)
+        served.process.wait(15)
+        assert status() == ("OK", "stopped")
+        assert "Traceback" not in served.said
+        with database.session() as session:
+            assert session.scalar(select(SystemStatus.interval_seconds)) == 300
+
+
+def test_the_password_keeps_out_who_has_none(factory_settings: Settings, tmp_path: Path) -> None:
+    with serving(factory_settings, tmp_path, DASHBOARD_PASSWORD=PASSWORD) as served:
+        for path in GUARDED:
+            answer = requests.get(served.url + path, timeout=10)
+            assert answer.status_code == 401, path
+            assert 'type="password"' in answer.text
+        assert upgrade(served, {}) == 403
+
+        visitor = requests.Session()
+        assert visitor.post(f"{served.url}/login", {"password": "wrong"}, timeout=10).status_code == 401
+        assert visitor.post(f"{served.url}/login", {"password": "x" * 10_000}, timeout=10).status_code == 413
+        answer = visitor.post(f"{served.url}/login", {"password": PASSWORD}, timeout=10, allow_redirects=False)
+        assert answer.status_code == 303
+        cookie = answer.headers["Set-Cookie"].lower()
+        assert "httponly" in cookie and "samesite=lax" in cookie and PASSWORD not in cookie
+
+        assert 'type="password"' not in visitor.get(served.url, timeout=10).text
+        [(name, value)] = visitor.cookies.items()
+        assert upgrade(served, {"Cookie": f"{name}={value}"}) == 101
+        forged = {"Cookie": f"{name}={value[:-2]}xx"}
+        assert requests.get(served.url, headers=forged, timeout=10).status_code == 401
+
+        visitor.get(f"{served.url}/logout", timeout=10)
+        assert 'type="password"' in visitor.get(served.url, timeout=10).text
+        assert PASSWORD not in served.said
+        assert "a wrong password from 127.0.0.1" in served.said
+
+
+def test_guessing_is_slowed_down(factory_settings: Settings, tmp_path: Path) -> None:
+    with serving(factory_settings, tmp_path, DASHBOARD_PASSWORD=PASSWORD) as served:
+        answers = [requests.post(f"{served.url}/login", {"password": "x"}, timeout=10).status_code for _ in range(3)]
+        assert answers == [401, 401, 429]
+        assert requests.post(f"{served.url}/login", {"password": PASSWORD}, timeout=10).status_code == 429
+        time.sleep(1.1)  # the pause, which is the point
+        right = requests.post(f"{served.url}/login", {"password": PASSWORD}, timeout=10, allow_redirects=False)
+        assert right.status_code == 303
+
+
+def test_without_a_password_only_this_machine_is_answered_and_no_other_hosts_pages(
+    factory_settings: Settings, tmp_path: Path
+) -> None:
+    with serving(factory_settings, tmp_path) as served:
+        here = requests.get(served.url, timeout=10)
+        assert here.status_code == 200
+        assert "frame-ancestors 'none'" in here.headers["Content-Security-Policy"]
+        # A name of another host's that points here.
+        assert requests.get(served.url, headers={"Host": "evil.example"}, timeout=10).status_code == 400
+        assert upgrade(served, {"Host": "evil.example", "Origin": "http://evil.example"}) in (400, 403)
+        # Another host's page that asks for this one.
+        assert upgrade(served, {"Origin": "http://evil.example"}) == 403
+        assert upgrade(served, {"Origin": served.url}) == 101
+
+
+def test_it_refuses_to_be_published_without_a_password(factory_settings: Settings, tmp_path: Path) -> None:
+    with serving(factory_settings, tmp_path, wait=False, DASHBOARD_ADDRESS="0.0.0.0") as served:
+        assert served.process.wait(LIMIT) == 2
+        [line] = served.said.splitlines()
+        assert line.startswith("dashboard: DASHBOARD_ADDRESS=0.0.0.0")
+        assert "DASHBOARD_PASSWORD" in line
+
+
+def test_it_waits_for_a_port_that_is_taken(factory_settings: Settings, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with serving(factory_settings, tmp_path, wait=False, DASHBOARD_PORT=str(port)) as served:
+            served.port = port
+            wait_until(lambda: f"port {port} is in use" in served.said)
+            other.close()
+            wait_until(served.is_up)
+            assert served.said.count("is in use") == 1
+
+
+def upgrade(served: Served, headers: dict[str, str]) -> int:
+    """The status with which a WebSocket is answered."""
+    asked = {
+        "Host": f"127.0.0.1:{served.port}", "Connection": "Upgrade", "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", **headers,
+    }  # fmt: skip
+    lines = "".join(f"{name}: {value}\r\n" for name, value in asked.items())
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+        connection.sendall(f"GET /_stcore/stream HTTP/1.1\r\n{lines}\r\n".encode())
+        return int(connection.recv(4096).split(b" ")[1])
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
