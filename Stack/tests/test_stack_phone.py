@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from Src.Shared.syncthing.inbox_folders import FOLDER, differences
 from Src.Shared.syncthing.tests.real_syncthing import running
 from Stack.tests.phone import LIMIT, TAKEN, Phone
 from Stack.tests.photos import sha256, unique_jpeg
-from Stack.tests.real_factory import wait_until
+from Stack.tests.real_factory import FACTORY, wait_until
 from Stack.tests.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -70,21 +72,27 @@ def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
         yield site
 
 
-def command(stack: Stack, *arguments: str) -> str:
-    """`./factory phone`, where it runs."""
-    return stack.exec("service_monitor", "python", "-m", "Src.Factory", "phone", *arguments)
+def command(*arguments: str) -> str:
+    """`./factory phone` on the host; what it prints."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
+    done = subprocess.run(
+        [FACTORY, "phone", *arguments], env=kept, cwd="/", capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
-def shown(stack: Stack) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(command(stack, "--json"))
+def shown() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(command("--json"))
     return found
 
 
 def pair(site: Site) -> None:
     """The steps of docs/PHONE.md."""
-    site.phone.syncthing.add(shown(site.stack)["id"], f"tcp://127.0.0.1:{site.stack.environment['SYNC_PORT']}")
-    wait_until(lambda: shown(site.stack)["pending"], LIMIT, "the phone asks to connect")
-    assert NAME in command(site.stack, "--accept", NAME)
+    site.phone.syncthing.add(shown()["id"], f"tcp://127.0.0.1:{site.stack.environment['SYNC_PORT']}")
+    wait_until(site.syncthing.pending_devices, LIMIT, "the phone asks to connect")
+    assert [one["name"] for one in shown()["pending"]] == [NAME]
+    assert NAME in command("--accept", NAME)
     site.phone.accept_folder()
 
 
@@ -94,7 +102,7 @@ def test_the_stack_provisions_its_syncthing(site: Site) -> None:
     assert folder["path"] == "/data/Photos_Inbox"
     assert site.syncthing.config_options()["urAccepted"] == -1
     assert site.syncthing.config_gui()["password"].startswith("$2")
-    found = shown(site.stack)
+    found = shown()
     assert found["warnings"] == []
     assert [one["name"] for one in found["devices"]] == [NAME]
 
