@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PYTHON = os.path.realpath(sys.executable)
-STANDS_ALONE = ("__init__", "stack", "backup", "postgres_programs", "problems")
+STANDS_ALONE = ("__init__", "stack_commands", "stack", "stack_import", "backup", "postgres_programs", "problems")
 
 WITHOUT_IT = "requirements.txt: No such file"  # said where it goes on to make a .venv, for which there is nothing here
 
