@@ -53,7 +53,7 @@ def _in_librarian(stack: Stack, arguments: Sequence[str]) -> NoReturn:
 def _phone(stack: Stack, arguments: Sequence[str]) -> NoReturn:
     host, port = stack.get("syncthing").published("22000/tcp") or ("", "22000")
     if host in _LOOPBACK:
-        say("phones reach this Syncthing only by relays, which is slow; SYNC_ADDRESS=0.0.0.0 in .env opens it to them")
+        say("phones cannot reach this Syncthing: set SYNC_ADDRESS=0.0.0.0 in .env, then docker compose up -d")
     address = f"tcp://{_host(host)}:{port}"
     monitor = stack.get("service-monitor")
     _exec(monitor, "python", "-m", "Src.Factory", *arguments, environment={"FACTORY_HOST_ADDRESS": address})
