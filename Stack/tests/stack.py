@@ -275,7 +275,7 @@ class Stack:
             return found if len(found) >= count else None
 
         found = wait_until(rows, limit, f"{count} originals in the ledger")
-        assert len(found) == count
+        assert found is not None and len(found) == count
         return found
 
 
