@@ -150,14 +150,23 @@ def months(filters: Filters) -> list[tuple[date, int]]:
         return [(month, count) for month, count in session.execute(text(statement), values)]
 
 
+@st.cache_data(ttl=10, show_spinner=False)
+def placed() -> int:
+    """How many originals have a place."""
+    with ledger().session() as session:
+        return session.scalar(text("SELECT coalesce(sum(originals), 0)::bigint FROM library_places")) or 0
+
+
 @st.cache_data(ttl=60, show_spinner=False)
-def places() -> list[tuple[int, int, int]]:
-    """Where photos were taken: latitude and longitude in thousandths of a degree, and how many there."""
+def places() -> str:
+    """Where photos were taken, as a JSON array: latitude and longitude in thousandths of a degree and how many there,
+    again and again. A text, because a large library has several 100,000 places."""
     statement = text(
-        "SELECT lat_millidegrees, lon_millidegrees, sum(originals)::bigint FROM library_places GROUP BY 1, 2"
+        "SELECT coalesce(string_agg(concat_ws(',', lat_millidegrees, lon_millidegrees, originals), ','), '') FROM "
+        "(SELECT lat_millidegrees, lon_millidegrees, sum(originals) AS originals FROM library_places GROUP BY 1, 2) p"
     )
     with ledger().session() as session:
-        return [(lat, lon, count) for lat, lon, count in session.execute(statement)]
+        return f"[{session.scalar(statement)}]"
 
 
 @st.cache_data(ttl=5, max_entries=100, show_spinner=False)
