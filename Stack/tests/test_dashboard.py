@@ -26,7 +26,7 @@ from Stack.tests.conftest import ExternalLedger, new_ledger
 from Stack.tests.photos import unique_jpeg
 from Stack.tests.real_factory import SAMPLES, SHORT_DELAYS, Factory, Running, unprivileged, wait_until
 
-pytestmark = pytest.mark.needs_programs
+pytestmark = [pytest.mark.needs_programs, pytest.mark.xdist_group("dashboard")]
 
 PASSWORD = "correct horse battery staple"
 HEARTBEAT = 4  # seconds; late after 6, silent after 12
