@@ -106,15 +106,15 @@ class Visitor:
             )
         )
 
-    def picture(self, name: str) -> None:
-        """The whole page, into a file of the folder FACTORY_SCREENSHOTS; without that, nothing."""
+    def picture(self, name: str, *, whole: bool = True) -> None:
+        """The whole page, or what of it is in view, into a file of the folder FACTORY_SCREENSHOTS if that is set."""
         folder = os.environ.get("FACTORY_SCREENSHOTS")
         size = self.page.viewport_size
         if not folder or size is None:
             return
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.wait(_AT_REST)
-        while size["height"] < (height := int(self.page.evaluate(_HEIGHT))):  # it grows as parts of it come
+        while whole and size["height"] < (height := int(self.page.evaluate(_HEIGHT))):  # it grows as parts of it come
             size["height"] = height
             self.page.set_viewport_size(size)
             self.wait(_ALL_PICTURES_THERE)
