@@ -20,6 +20,7 @@ from Src.Dashboard.thumbnails import Size
 from Src.Shared.database import LedgerUnavailable
 
 _ICON = Path(__file__).parent / "favicon.svg"  # our own: Streamlit's would come from another host
+SHORT = 180  # characters of a message where it is not what the page is about
 REFRESH = 2.0  # seconds between two looks of what is live
 
 LIGHTS: dict[Light, str] = {"green": "green", "yellow": "orange", "red": "red", "grey": "gray"}
@@ -63,7 +64,7 @@ def show_verdict(found: Verdict) -> None:
     show = {"good": st.success, "warning": st.warning, "error": st.error}[found.level]
     show(f"**{markdown(found.sentence)}**", icon=ICONS[found.level])
     for sentence in found.also:
-        st.text(f"Also: {plain(sentence)}")
+        st.text(f"Also: {plain(sentence, SHORT)}")
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def ledger_notice() -> None:
 
 def missing(what: str, reason: str) -> None:
     """Says that something else which the page would show cannot be asked, and why."""
-    st.caption(f"{what}: {markdown(reason)}")
+    st.caption(f"{what}: {markdown(reason, SHORT)}")
 
 
 def table(rows: Sequence[Mapping[str, object]], *, key: str, **options: object) -> None:
@@ -128,7 +129,7 @@ def service_card(service: Service) -> None:
             light(service)
         st.caption(heartbeat_words(service))
         if service.message:
-            st.text(plain(service.message, 300))
+            st.text(plain(service.message, SHORT))
 
 
 def light(service: Service) -> None:

@@ -20,12 +20,13 @@ from Src.Factory.problems import Problem, one_line
 from Src.Factory.stack import Container, Stack, ask_docker, running_stack, say
 from Src.Factory.stack_import import import_into_stack
 
+_ANY = ("", "0.0.0.0", "::")
 _LOOPBACK = ("127.0.0.1", "::1")
 _SECRETS = "/run/factory-secrets"
 _AS_OWNER = 'export PGUSER="$POSTGRES_USER" PGPASSWORD="$(cat "$POSTGRES_PASSWORD_FILE")" && exec "$@"'
-_PASSWORDS = (  # whose, service, file, service and port of its address
-    ("dashboard", "dashboard", "dashboard_password", ("gate", "8501/tcp")),
-    ("syncthing", "syncthing", "syncthing_gui_password", ("syncthing", "8384/tcp")),
+_PASSWORDS = (  # whose, user, service, file, service and port of its address
+    ("dashboard", None, "dashboard", "dashboard_password", ("gate", "8501/tcp")),
+    ("syncthing", "factory", "syncthing", "syncthing_gui_password", ("syncthing", "8384/tcp")),
 )
 
 
@@ -50,10 +51,10 @@ def _in_librarian(stack: Stack, arguments: Sequence[str]) -> NoReturn:
 
 
 def _phone(stack: Stack, arguments: Sequence[str]) -> NoReturn:
-    host, _ = stack.get("syncthing").published("22000/tcp") or ("", "")
+    host, port = stack.get("syncthing").published("22000/tcp") or ("", "22000")
     if host in _LOOPBACK:
-        say("phones reach this Syncthing only by relays, which is slow; SYNC_ADDRESS=0.0.0.0 in .env opens it to them")
-    address = _address_in_network() if _is_any(host) else host
+        say("phones cannot reach this Syncthing: set SYNC_ADDRESS=0.0.0.0 in .env, then docker compose up -d")
+    address = f"tcp://{_host(host)}:{port}"
     monitor = stack.get("service-monitor")
     _exec(monitor, "python", "-m", "Src.Factory", *arguments, environment={"FACTORY_HOST_ADDRESS": address})
 
@@ -77,12 +78,10 @@ def _exec(
     os.execvp("docker", ["docker", "exec", *options, container.id, *command])
 
 
-def _is_any(address: str) -> bool:
-    return address in ("", "0.0.0.0", "::")
-
-
-def _address_in_network() -> str:
-    """This machine's address in its network."""
+def _host(published: str) -> str:
+    """The address to enter elsewhere for one that a port is published on."""
+    if published not in _ANY:
+        return f"[{published}]" if ":" in published else published
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks which way it would go
@@ -144,18 +143,19 @@ def _password(stack: Stack, arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments[1:])
     found = {}
-    for whose, service, file, (door, port) in _PASSWORDS:
-        answer = ask_docker("exec", stack.get(service).id, "cat", f"{_SECRETS}/{file}").strip()
-        if not answer:
+    for whose, user, service, file, (door, port) in _PASSWORDS:
+        password = ask_docker("exec", stack.get(service).id, "cat", f"{_SECRETS}/{file}").strip()
+        if not password:
             raise Problem(f"password: {whose}: {_SECRETS}/{file} cannot be read in its container")
-        host, number = stack.get(door).published(port) or ("", "")
-        address = f"http://{_address_in_network() if _is_any(host) else host}:{number}/" if number else None
-        found[whose] = {"address": address, "password": answer}
+        published = stack.get(door).published(port)
+        address = published and f"http://{_host(published[0])}:{published[1]}/"
+        found[whose] = {"address": address, "user": user, "password": password}
     if options.json:
         print(json.dumps(found))
-    else:
-        for whose, one in found.items():
-            print(f"  {whose:<12}{one['password']}  {one['address'] or ''}".rstrip())
+        return 0
+    for whose, one in found.items():
+        words = (one["address"], f"user {one['user']}" if one["user"] else None, f"password {one['password']}")
+        print(f"  {whose:<12}{', '.join(filter(None, words))}")
     return 0
 
 

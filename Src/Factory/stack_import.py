@@ -45,7 +45,8 @@ def import_into_stack(stack: Stack, arguments: Sequence[str]) -> int:
         for folder, target in seen_as.items()
     ]
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as more:
-        json.dump({"services": {"librarian": {"volumes": mounts}}}, more)
+        # Without the health check, which looks for the librarian itself.
+        json.dump({"services": {"librarian": {"volumes": mounts, "healthcheck": {"disable": True}}}}, more)
         more.flush()
         run = [*_compose(librarian, more.name), "run", "--rm", "--no-deps"]
         if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -19,6 +19,8 @@ from Stack.tests.phone import LIMIT, TAKEN, Phone
 from Stack.tests.photos import sha256, unique_jpeg
 from Stack.tests.real_factory import SHORT_DELAYS, Factory, Result, wait_until
 
+pytestmark = pytest.mark.xdist_group("phone")
+
 NAME = "Anna's phone"
 
 

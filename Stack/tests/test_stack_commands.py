@@ -142,15 +142,21 @@ def test_phone(stack: Stack) -> None:
     result = run("phone", "--json")
     assert result.code == 0, result.err
     assert len(result.json()["id"]) == 63
+    assert result.json()["addresses"] == [f"tcp://127.0.0.1:{stack.environment['SYNC_PORT']}"]
     assert "SYNC_ADDRESS" in result.err, "the port is only on loopback here"
 
 
 def test_password(stack: Stack) -> None:
     found = run("password", "--json").json()
     assert found == {
-        "dashboard": {"address": f"{stack.dashboard}/", "password": stack.secret("dashboard", "dashboard_password")},
+        "dashboard": {
+            "address": f"{stack.dashboard}/",
+            "user": None,
+            "password": stack.secret("dashboard", "dashboard_password"),
+        },
         "syncthing": {
             "address": f"{stack.syncthing}/",
+            "user": "factory",
             "password": stack.secret("syncthing", "syncthing_gui_password"),
         },
     }

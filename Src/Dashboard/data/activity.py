@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,31 +40,31 @@ class Findings:
 
 
 @st.cache_data(ttl=2, show_spinner=False)
-def latest(fates: tuple[str, ...] = (), most: int = MOST) -> list[Event]:
-    """The last events, newest first; of these fates only, if any are given."""
-    where = "WHERE e.fate = ANY(:fates)" if fates else ""
-    statement = text(
-        f"SELECT {_COLUMNS} FROM ingest_events e {where} ORDER BY e.happened_at DESC, e.id DESC LIMIT :most"
-    )
-    with ledger().session() as session:
-        return [_event(row) for row in session.execute(statement, {"fates": list(fates), "most": most})]
+def latest() -> list[Event]:
+    """The last events, newest first."""
+    return _latest("")
+
+
+@st.cache_data(ttl=10, max_entries=20, show_spinner=False)
+def latest_of(fates: tuple[str, ...]) -> list[Event]:
+    """The last events of these fates, newest first. Of rare ones it takes looking through all events."""
+    return _latest("WHERE e.fate = ANY(:fates)", fates=list(fates))
 
 
 @st.cache_data(ttl=10, max_entries=100, show_spinner=False)
 def search(name: str) -> Findings:
     """Every event of files whose name or folder holds the text (`*` and `?` are wildcards), newest first.
 
-    Names that begin with it come from an index, at once. The rest takes looking at all, for SEARCH_LIMIT at most.
+    That takes looking at all events; where it would take longer than SEARCH_LIMIT, only names that begin with the text
+    are found, by their index.
     """
     pattern = like(name)
-    beginning = _asked("lower(e.original_name) LIKE :begins ESCAPE '!'", begins=pattern.lower().lstrip("%"))
     try:
-        anywhere = _asked(
-            "(e.original_name ILIKE :pattern ESCAPE '!' OR e.original_path ILIKE :pattern ESCAPE '!')", pattern=pattern
-        )
+        anywhere = "e.original_name ILIKE :pattern ESCAPE '!' OR e.original_path ILIKE :pattern ESCAPE '!'"
+        return Findings(_found(anywhere, pattern), everywhere=True)
     except TooSlow:
-        return Findings(tuple(beginning), everywhere=False)
-    return Findings(tuple(anywhere), everywhere=True)
+        beginning = "lower(e.original_name) LIKE :pattern ESCAPE '!'"
+        return Findings(_found(beginning, pattern.lower().lstrip("%")), everywhere=False)
 
 
 def like(name: str) -> str:
@@ -78,7 +77,15 @@ def like(name: str) -> str:
     return f"%{pattern}%"
 
 
-def _asked(where: str, **values: Any) -> Sequence[Event]:
+def _latest(where: str, **values: Any) -> list[Event]:
+    statement = text(
+        f"SELECT {_COLUMNS} FROM ingest_events e {where} ORDER BY e.happened_at DESC, e.id DESC LIMIT :most"
+    )
+    with ledger().session() as session:
+        return [_event(row) for row in session.execute(statement, {**values, "most": MOST})]
+
+
+def _found(where: str, pattern: str) -> tuple[Event, ...]:
     # A content that came twice is kept once, perhaps under the other's name: the original's row tells.
     statement = text(
         f"SELECT {_COLUMNS}, a.final_path AS kept_at FROM "
@@ -87,7 +94,7 @@ def _asked(where: str, **values: Any) -> Sequence[Event]:
     )
     with ledger().session() as session:
         session.execute(text(f"SET LOCAL statement_timeout = {int(SEARCH_LIMIT * 1000)}"))
-        return [_event(row) for row in session.execute(statement, {**values, "most": MOST})]
+        return tuple(_event(row) for row in session.execute(statement, {"pattern": pattern, "most": MOST}))
 
 
 def _event(row: Row[Any]) -> Event:

@@ -190,7 +190,10 @@ def test_months_and_choices_count_all(pages: Database) -> None:
     assert dict(choices.kinds) == {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
     assert dict(choices.cameras).keys() == {(camera or "")[:100] for camera in CAMERAS}
     assert list(choices.years) == sorted({row.captured_at.year for row in rows}, reverse=True)
-    assert sum(count for _, _, count in library.places()) == sum(row.lat is not None for row in rows)
+    numbers = json.loads(library.places())
+    placed_rows = {(round(row.lat * 1000), round((row.lon or 0) * 1000)) for row in rows if row.lat is not None}
+    assert set(zip(numbers[0::3], numbers[1::3], strict=True)) == placed_rows
+    assert sum(numbers[2::3]) == library.placed() == sum(row.lat is not None for row in rows)
 
 
 def test_details(pages: Database) -> None:

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
-from benchmarks.seed_ledger import seed
+from Src.Dashboard import resources
+from Src.Dashboard.data import library
 from Src.Dashboard.ledger import Ledger
 from Src.Dashboard.tests.conftest import Show, texts
 from Src.Shared.database import Database, LedgerUnavailable
@@ -31,6 +32,8 @@ def _components(app: AppTest) -> list[dict[str, Any]]:
 
 
 def _fill(database: Database, settings: Settings) -> None:
+    from benchmarks.seed_ledger import seed  # not in the image, whose build leaves these tests out
+
     seed(database, settings.storage, originals=3000, history=10, pictures=5)
 
 
@@ -67,6 +70,19 @@ def test_filters(show: Show, database: Database, dashboard: Settings) -> None:
     app.selectbox[0].set_value(None).run()
     app.selectbox[1].set_value("Canon EOS 40D").run()
     assert all(photo["name"].endswith(".cr2") for photo in _grid(app))
+
+
+def test_a_name_that_takes_too_long_asks_for_a_year(
+    show: Show, database: Database, dashboard: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(database, dashboard)
+    app = show("library")
+    monkeypatch.setattr(library, "SEARCH_LIMIT", 0.001)
+    app.text_input[0].set_value("no such photo").run()
+    assert "Choose a year" in app.info[0].value
+    assert resources.ledger().away_for() is None
+    app.text_input[0].set_value("").run()
+    assert len(_grid(app)) == 60
 
 
 def test_names_are_data_and_nothing_else(show: Show, database: Database, dashboard: Settings) -> None:

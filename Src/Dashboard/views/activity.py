@@ -71,7 +71,8 @@ def _live() -> None:
         "Show", list(FILTERS), default="Everything", required=True, label_visibility="collapsed", key="activity_fates"
     )
     with look.asking_ledger("What happened"):
-        events = activity.latest(FILTERS[chosen or "Everything"])
+        fates = FILTERS[chosen or "Everything"]
+        events = activity.latest_of(fates) if fates else activity.latest()
         if events:
             _table(events, key="live")
         else:

@@ -94,10 +94,10 @@ def _over_time() -> None:
         left, right = st.columns(2, gap="medium")
         with left:
             st.subheader("Filed per hour")
-            st.altair_chart(charts.counts(hours, "hour"), alt="Files filed in each of the last 48 hours")
+            charts.counts(hours, "hour", alt="Files filed in each of the last 48 hours")
         with right:
             st.subheader("Filed per day")
-            st.altair_chart(charts.counts(days, "day"), alt="Files filed on each of the last 30 days")
+            charts.counts(days, "day", alt="Files filed on each of the last 30 days")
 
 
 @st.fragment(run_every=look.REFRESH)

@@ -59,7 +59,7 @@ def _card(service: Service, found: Found, strip: uptime.Strip | None, period: up
                 told += f" for {words.span((datetime.now(UTC) - since).total_seconds())}"
             st.caption(markdown(f"{told} · {words.counted(container.restart_count, 'restart')}"))
         if strip is not None and strip.slots:
-            st.altair_chart(charts.uptime(strip, period), alt=f"Uptime of the last {period.name}")
+            charts.uptime(strip, period, alt=f"Uptime of the last {period.name}")
             st.caption(f"{100 * strip.up:.2f} % of its heartbeats came in the last {period.name}")
 
 
