@@ -44,7 +44,7 @@ _ORIGINALS = text("""
     FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n,
         LATERAL (SELECT abs(hashint8(n)) AS r, abs(hashint8(n / 90)) % 3000 AS place,
             now()::timestamp(0) - interval '1 hour'
-                - (CAST(:originals AS bigint) - n) * 1.0 / :originals * interval '7300 days' AS taken) AS one,
+                - interval '7300 days' * (1 - n::float / :originals) AS taken) AS one,
         LATERAL (SELECT CASE WHEN r % 100 < 62 THEN 'JPEG' WHEN r % 100 < 84 THEN 'HEIC' WHEN r % 100 < 93 THEN 'MP4'
             WHEN r % 100 < 97 THEN 'CR2' ELSE 'PNG' END AS kind) AS two,
         LATERAL (SELECT CASE WHEN kind = 'PNG' THEN NULL WHEN kind = 'CR2' THEN 'Canon EOS 40D'
@@ -64,7 +64,7 @@ _EVENTS = text("""
 _HISTORY = text("""
     INSERT INTO system_status_history (service_name, heartbeat_timestamp, status, current_task, message)
     SELECT (ARRAY['librarian', 'service-monitor', 'dashboard', 'factory-db', 'syncthing'])[1 + n % 5],
-        now() - (CAST(:rows AS bigint) - n) * make_interval(days => :days) / :rows,
+        now() - make_interval(days => :days) * (1 - n::float / :rows),
         CASE WHEN n % 5000 < 5 THEN 'ERROR' WHEN n % 900 < 10 THEN 'WARNING' ELSE 'OK' END, 'watching', NULL
     FROM generate_series(1, CAST(:rows AS bigint)) AS n
 """)

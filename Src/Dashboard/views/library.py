@@ -12,6 +12,7 @@ from Src.Dashboard import look, words
 from Src.Dashboard.components import photo_grid, timeline
 from Src.Dashboard.data import library
 from Src.Dashboard.data.library import Choices, Filters, Page, Position
+from Src.Dashboard.ledger import TooSlow
 from Src.Dashboard.photo_view import show_photo
 from Src.Dashboard.plain import plain
 
@@ -33,8 +34,15 @@ def show() -> None:
         filters = _filters(choices)
         if _changed(filters):
             _go(None)
-        _jump_along(filters)
-        _photos(filters)
+        try:
+            _jump_along(filters)
+            _photos(filters)
+        except TooSlow:
+            if not filters.name:
+                raise
+            st.info(
+                "There are too many photos to look for this name among all. Choose a year.", icon=":material/search:"
+            )
 
 
 def _filters(choices: Choices) -> Filters:

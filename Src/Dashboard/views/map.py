@@ -16,13 +16,12 @@ def show() -> None:
     st.title("Map")
     look.ledger_notice()
     with look.asking_ledger("The map"):
-        places = library.places()
-        if not places:
+        photos = library.placed()
+        if not photos:
             st.info(
                 "No photo with a place yet. Phones add one where they may know theirs.", icon=":material/location_off:"
             )
             return
-        photos = sum(count for _, _, count in places)
         st.caption(
             f"{words.counted(photos, 'photo')} with a place. Click a circle to come nearer and to see what is there."
         )
