@@ -17,7 +17,15 @@ from Src.Shared.migrations import migrate
 from Src.Shared.settings import Settings, load_settings
 
 _TEMPLATE = "factory_template"
+_LEDGER_FIXTURES = {"session_postgres_folder", "postgres_folder"}  # the ground of all that uses a real PostgreSQL
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs the embedded PostgreSQL, so that the builds of the images can leave it out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _LEDGER_FIXTURES & set(item.fixturenames):
+            item.add_marker("ledger")
 
 
 @pytest.fixture(scope="session")

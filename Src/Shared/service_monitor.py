@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from datetime import datetime
 from types import FrameType
 
 from Src.Shared.database import Database
@@ -40,6 +41,7 @@ DOCKER, HEARTBEATS, RETENTION = "docker", "heartbeats", "retention"
 _ANSWER_LIMIT = 10.0  # seconds for any one question to the database
 _TICK = 1.0  # seconds: the longest the loop sleeps, so that its liveness shows
 _POLL = 0.05  # seconds between looks at the checks under way
+_SYNCTHING_LIMIT = 60.0  # seconds: several questions, and one that reads a large folder is slow to answer
 _RETENTION_LIMIT = 3600.0  # seconds: the first time there may be a lot to delete
 
 log = logging.getLogger(__name__)
@@ -87,7 +89,7 @@ class Monitor:
             return None
         while not self._stopping.is_set() and not lock_now(lock):
             if not told:
-                log.info("another service-monitor watches this factory; waiting to take over")
+                log.info("another service-monitor looks after this factory; waiting for it to end")
                 told = True
             self._pause(_TICK)
         return lock
@@ -95,7 +97,7 @@ class Monitor:
     def _watch(self) -> None:
         self._recall()
         self._notifier.start()
-        log.info("watching %s", ", ".join(check.name for check in self._checks))
+        log.info("looking after %s", ", ".join(check.name for check in self._checks))
         try:
             while not self._stopping.is_set():
                 due = time.monotonic() + self._settings.monitor_interval
@@ -127,7 +129,7 @@ class Monitor:
                 beats.start()
         alerts = self._alerts.round(findings, time.time())
         if alerts:
-            message = notification(alerts)
+            message = notification(alerts, datetime.now(self._settings.zone))
             log.log(logging.INFO if message.kind == "success" else logging.WARNING, "%s", message.line)
             self._notifier.send(message)
         # Services report for themselves, or were reported for just now; all else is the monitor's own to report.
@@ -191,7 +193,7 @@ def _checks(settings: Settings, database: Database, stopping: threading.Event) -
             gui_password=settings.syncthing_gui_password,
             provision_every=settings.infrastructure_interval,
         )
-        checks.append(Check(SYNCTHING, check.look))
+        checks.append(Check(SYNCTHING, check.look, limit=_SYNCTHING_LIMIT))
     if settings.docker_host is not None:
         checks.append(Check(DOCKER, Containers(DOCKER, DockerApi(settings.docker_host)).look))
     watched = {SERVICE_NAME, FACTORY_DB, SYNCTHING}
