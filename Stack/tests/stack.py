@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,35 @@ OURS = ("librarian", "dashboard", "service_monitor")  # containers of our own im
 SERVICES = (*OURS, "factory_postgres", "syncthing")  # those with a health check
 PLUMBING = ("docker_proxy", "factory_gate")
 INIT = "factory_init"  # has ended with success when the others start
+
+# Run in a container, see Stack.python.
+CONNECT = """
+import socket
+from concurrent.futures import ThreadPoolExecutor
+def connects(address):
+    try:
+        socket.create_connection(address, timeout=2).close()
+    except OSError:
+        return False
+    return True
+with ThreadPoolExecutor(64) as pool:
+    answer = [address for address, yes in zip(given, pool.map(connects, map(tuple, given))) if yes]
+"""
+ASK = """
+import http.client
+from urllib.parse import urlsplit
+def ask(method, url):
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    try:
+        connection.request(method, parts.path + "?" * bool(parts.query) + parts.query)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
+answer = [ask(*question) for question in given]
+"""
 
 
 def engine_problem() -> str | None:
@@ -49,6 +78,13 @@ def docker(*arguments: str, text: str = "", limit: float = COMMAND_LIMIT, check:
     )
     assert not check or done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def docker_says(*arguments: str) -> str:
+    """stdout and stderr of a docker command, whatever becomes of it."""
+    command = ["docker", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=COMMAND_LIMIT, check=False)
+    return done.stdout + done.stderr
 
 
 def free_port() -> int:
@@ -180,13 +216,28 @@ class Stack:
             assert time.monotonic() < end, f"not healthy within {limit:.0f} s: {states}\n{self.logs()}"
             time.sleep(0.2)
 
+    def addresses(self, container: str) -> set[str]:
+        """Its IPv4 addresses in all its networks."""
+        networks = self.inspect(container)["NetworkSettings"]["Networks"].values()
+        return {network["IPAddress"] for network in networks if network["IPAddress"]}
+
     def exec(self, container: str, *command: str, text: str = "", check: bool = True) -> str:
         """stdout of a command in a container."""
         return docker("exec", "-i", container, *command, text=text, check=check)
 
-    def python(self, container: str, program: str, *arguments: str) -> str:
-        """stdout of a Python program in a container of ours."""
-        return self.exec(container, "python", "-c", program, *arguments).strip()
+    def python(self, container: str, program: str, given: object = None) -> Any:
+        """What a Python program in a container of ours makes of `given`: it sets `answer`. Both as JSON can hold it."""
+        around = f"import json, sys\ngiven = json.load(sys.stdin)\n{program}\nprint(json.dumps(answer))"
+        return json.loads(self.exec(container, "python", "-c", around, text=json.dumps(given)))
+
+    def reached(self, container: str, addresses: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Those of the addresses (host, port) to which the container can connect."""
+        return {(host, port) for host, port in self.python(container, CONNECT, sorted(set(addresses)))}
+
+    def asked(self, container: str, questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """The HTTP status that the container gets for each METHOD and URL; 0: no answer."""
+        asked = list(questions)
+        return dict(zip(asked, self.python(container, ASK, asked), strict=True))
 
     def secret(self, container: str, name: str) -> str:
         """A secret as the container's service sees it."""
