@@ -30,6 +30,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   });
   return () => {
     state.gone = true;
+    state.observer?.disconnect();
     state.map?.remove();
     maps.delete(place);
   };
@@ -52,7 +53,8 @@ async function show(place, data, state) {
   } else {
     drawPlaces(map, points, (area) => state.choose(area));
   }
-  new ResizeObserver(() => map.invalidateSize()).observe(place);
+  state.observer = new ResizeObserver(() => map.invalidateSize());
+  state.observer.observe(place);
 }
 
 async function json(address) {

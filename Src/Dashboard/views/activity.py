@@ -23,7 +23,7 @@ WORDS = {
     "dead_letter": "failed for good",
 }
 FILTERS = {
-    "Everything": (),
+    "All": (),
     "Filed": ("ingested", "restored"),
     "Duplicates": ("duplicate",),
     "Not media": ("not_media",),
@@ -36,7 +36,7 @@ def show() -> None:
     st.title("Activity")
     name = st.text_input(
         "Where is my photo?",
-        placeholder="Part of its name, such as IMG_1234; * and ? are wildcards",
+        placeholder="Part of its name, or IMG_*.jpg",
         type="search",
         key="activity_search",
     )
@@ -69,10 +69,10 @@ def _found(name: str) -> None:
 @st.fragment(run_every=look.REFRESH)
 def _live() -> None:
     chosen = st.segmented_control(
-        "Show", list(FILTERS), default="Everything", required=True, label_visibility="collapsed", key="activity_fates"
+        "Show", list(FILTERS), default="All", required=True, label_visibility="collapsed", key="activity_fates"
     )
     with look.asking_ledger("What happened"):
-        fates = FILTERS[chosen or "Everything"]
+        fates = FILTERS[chosen or "All"]
         events = activity.latest_of(fates) if fates else activity.latest()
         if events:
             _table(events, key="live")
