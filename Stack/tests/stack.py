@@ -270,12 +270,12 @@ class Stack:
         """Waits until the ledger has so many originals: name, path below the storage, SHA-256."""
         question = f"SELECT original_name, final_path, file_hash FROM media_assets WHERE {where} ORDER BY 1"
 
-        def rows() -> list[list[str]] | None:
-            found = self.sql(question)
-            return found if len(found) >= count else None
+        def complete() -> list[list[str]]:
+            rows = self.sql(question)
+            return rows if len(rows) >= count else []
 
-        found = wait_until(rows, limit, f"{count} originals in the ledger")
-        assert found is not None and len(found) == count
+        found = wait_until(complete, limit, f"{count} originals in the ledger")
+        assert len(found) == count
         return found
 
 

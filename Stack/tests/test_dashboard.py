@@ -98,7 +98,8 @@ def first_start(external_socket: Path) -> Iterator[Site]:
 def first_look(first_start: Site) -> dict[str, str]:
     """What each page says before the first photo has come."""
     said = {}
-    for width, theme in ((WIDE, "light"), (NARROW, "dark")):
+    looks: tuple[tuple[int, Theme], ...] = ((WIDE, "light"), (NARROW, "dark"))
+    for width, theme in looks:
         with first_start.browser.visit(width, theme) as visitor:
             visitor.arrive()
             for page in PAGES:
