@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
-from benchmarks.seed_ledger import seed
 from Src.Dashboard import resources
 from Src.Dashboard.data import library
 from Src.Dashboard.ledger import Ledger
@@ -33,6 +32,8 @@ def _components(app: AppTest) -> list[dict[str, Any]]:
 
 
 def _fill(database: Database, settings: Settings) -> None:
+    from benchmarks.seed_ledger import seed  # not in the image, whose build leaves these tests out
+
     seed(database, settings.storage, originals=3000, history=10, pictures=5)
 
 
