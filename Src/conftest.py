@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -16,8 +17,20 @@ from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.migrations import migrate
 from Src.Shared.settings import Settings, load_settings
 
+# A slow machine is no defect, least of all where an image is built.
+hypothesis_settings.register_profile("patient", deadline=None)
+hypothesis_settings.load_profile("patient")
+
 _TEMPLATE = "factory_template"
+_LEDGER_FIXTURES = {"session_postgres_folder", "postgres_folder"}  # the ground of all that uses a real PostgreSQL
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs the embedded PostgreSQL, so that the builds of the images can leave it out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _LEDGER_FIXTURES & set(item.fixturenames):
+            item.add_marker("ledger")
 
 
 @pytest.fixture(scope="session")

@@ -107,10 +107,55 @@ def psql(context: typer.Context) -> None:
     raise typer.Exit(run_psql(_settings("psql"), context.args))
 
 
+@app.command()
+def backup(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="- for stdout.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it exists.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Write a backup of the ledger, and prove it by restoring it into a scratch database. Photos are not in it."""
+    from Src.Factory.ledger_server import backup
+
+    raise typer.Exit(backup(_settings("backup"), file, force=force, as_json=json))
+
+
+@app.command()
+def restore(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="- for stdin.")],
+    force: Annotated[bool, typer.Option("--force", help="Even where the ledger holds originals.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Replace the ledger by a backup: all of it, or nothing where anything fails."""
+    from Src.Factory.ledger_server import restore
+
+    raise typer.Exit(restore(_settings("restore"), file, force=force, as_json=json))
+
+
+@app.command(hidden=True)
+def migrate() -> None:
+    """Bring the ledger to the schema of this version. Services do that themselves when they start."""
+    from Src.Shared.database import Database
+
+    database = Database(_settings("migrate"), service="factory")
+    try:
+        database.ensure_ready()
+    finally:
+        database.close()
+
+
+@app.command()
+def password() -> None:
+    """Show the passwords of the stack's dashboard and of its Syncthing."""
+    raise Problem("password: no stack of this folder runs; passwords are made by it: docker compose up -d")
+
+
 @app.command(context_settings=PASS_THROUGH)
 def test(context: typer.Context) -> None:
-    """Run the tests; arguments are pytest's own."""
-    command = [sys.executable, "-m", "pytest", *context.args]
+    """Run the tests; arguments are pytest's own. With --stack: those of the Docker stack, on a real engine."""
+    arguments = [argument for argument in context.args if argument != "--stack"]
+    if len(arguments) < len(context.args):
+        arguments[:0] = ["-m", "stack"]
+    command = [sys.executable, "-m", "pytest", *arguments]
     raise typer.Exit(subprocess.call(command, cwd=PROJECT_ROOT))
 
 

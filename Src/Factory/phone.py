@@ -9,15 +9,16 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
+from rich.text import Text
+
 from Src.Factory import report
-from Src.Shared.logs import escaped
 from Src.Shared.settings import Settings
 from Src.Shared.syncthing.client import FolderState, Syncthing
 from Src.Shared.syncthing.connecting import connect
 from Src.Shared.syncthing.devices import Accepted, accept
 from Src.Shared.syncthing.overview import Overview, overview
 
-HOST_ADDRESS = "FACTORY_HOST_ADDRESS"  # set by `./factory` where this runs in a container, which has another
+HOST_ADDRESS = "FACTORY_HOST_ADDRESS"  # tcp://HOST:PORT; set by `./factory` where this runs in a container
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WILDCARD = ("", "0.0.0.0", "::")
 
@@ -53,7 +54,7 @@ def _print_accepted(accepted: Accepted) -> None:
 
 def _print(found: Overview, addresses: list[str]) -> None:
     report.heading("On the phone, in Syncthing: add a device, scan this")
-    report.out.print(_qr_code(found.system.id), markup=False, soft_wrap=True)
+    report.out.print(_qr_code(found.system.id))
     report.line("device ID", found.system.id)
     report.line("address", f"dynamic, or where that finds nothing: {' or '.join(addresses)}")
     report.line("syncthing", found.system.version)
@@ -74,8 +75,8 @@ def _print(found: Overview, addresses: list[str]) -> None:
         report.table(("device", "ID", "is", "last seen", "folder"), rows)
     if found.pending:
         report.heading("Asking to connect; let one in with ./factory phone --accept NAME")
-        rows = ((one.name, one.id[:7], one.address, report.ago(one.asked_at)) for one in found.pending)
-        report.table(("device", "ID", "from", "asked"), rows)
+        asking = ((one.name, one.id[:7], one.address, report.ago(one.asked_at)) for one in found.pending)
+        report.table(("device", "ID", "from", "asked"), asking)
     names = {device.id: device.name for device in found.devices}
     for offer in found.offered:
         name = names.get(offer.device_id) or offer.device_id[:7]
@@ -99,21 +100,19 @@ def _folder(folder: FolderState) -> str:
 
 def _addresses(found: Overview, client: Syncthing) -> list[str]:
     """What to enter on a phone that does not find the factory by itself."""
+    if told := os.environ.get(HOST_ADDRESS):
+        return [told]
     addresses = []
     for listening in found.system.listening:
         address = urlsplit(listening)
         if address.scheme in ("tcp", "tcp4", "tcp6"):
             host = address.hostname or ""
-            if host in WILDCARD:
-                host = _host_address(client)
-            addresses.append(f"tcp://{host}:{address.port or 22000}")
+            addresses.append(f"tcp://{_host_address(client) if host in WILDCARD else host}:{address.port or 22000}")
     return list(dict.fromkeys(addresses))
 
 
 def _host_address(client: Syncthing) -> str:
     """This machine's address in its network."""
-    if told := os.environ.get(HOST_ADDRESS):
-        return told
     if urlsplit(client.url).hostname not in LOOPBACK:
         return "ADDRESS-OF-THE-SERVER"  # Syncthing runs elsewhere
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -124,9 +123,11 @@ def _host_address(client: Syncthing) -> str:
         return str(probe.getsockname()[0])
 
 
-def _qr_code(text: str) -> str:
+def _qr_code(text: str) -> Text:
     import segno
 
     drawn = io.StringIO()
     segno.make(text, micro=False).terminal(drawn, border=2, compact=True)
-    return escaped(drawn.getvalue())
+    return Text(
+        drawn.getvalue().rstrip("\n"), style="bright_white on black"
+    )  # light on dark, whatever the terminal's colours

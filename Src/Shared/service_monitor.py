@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from datetime import datetime
 from types import FrameType
 
 from Src.Shared.database import Database
@@ -87,7 +88,7 @@ class Monitor:
             return None
         while not self._stopping.is_set() and not lock_now(lock):
             if not told:
-                log.info("another service-monitor watches this factory; waiting to take over")
+                log.info("another service-monitor looks after this factory; waiting for it to end")
                 told = True
             self._pause(_TICK)
         return lock
@@ -95,7 +96,7 @@ class Monitor:
     def _watch(self) -> None:
         self._recall()
         self._notifier.start()
-        log.info("watching %s", ", ".join(check.name for check in self._checks))
+        log.info("looking after %s", ", ".join(check.name for check in self._checks))
         try:
             while not self._stopping.is_set():
                 due = time.monotonic() + self._settings.monitor_interval
@@ -127,7 +128,7 @@ class Monitor:
                 beats.start()
         alerts = self._alerts.round(findings, time.time())
         if alerts:
-            message = notification(alerts)
+            message = notification(alerts, datetime.now(self._settings.zone))
             log.log(logging.INFO if message.kind == "success" else logging.WARNING, "%s", message.line)
             self._notifier.send(message)
         # Services report for themselves, or were reported for just now; all else is the monitor's own to report.

@@ -15,8 +15,15 @@ import pytest
 
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Stack.tests.real_factory import ROOT, SAMPLES, SHORT_DELAYS, Factory, Forwarder, Row, ask
+from Stack.tests.stack import BUILD_LIMIT, Stack, engine_problem, other_stack
 
 CORPUS = Path(os.environ.get("FACTORY_CORPUS") or ROOT.parent / "shared" / "corpus" / "exif-samples")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("stack"):  # the first of them builds the images
+            item.add_marker(pytest.mark.timeout(BUILD_LIMIT + 300))
 
 
 @pytest.fixture
@@ -122,3 +129,32 @@ def photos(request: pytest.FixtureRequest) -> Path:
 def copied_samples(folder: Path) -> Path:
     """The repository's samples in a folder that a test may change."""
     return Path(shutil.copytree(SAMPLES, folder / "source"))
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker Engine on which our container names are free."""
+    problem = engine_problem()
+    if problem:
+        pytest.skip(problem)
+    other = other_stack()
+    assert other is None, f"a container {other} is there already; stop that stack first: docker compose down"
+
+
+@pytest.fixture(scope="session")
+def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """The images are built, by this code; the stack to which they belong was never up."""
+    stack = Stack(tmp_path_factory.mktemp("stack") / "Factory_Data")
+    stack.down(volumes=True)  # of an earlier run that was killed
+    print(f"images built in {stack.build():.0f} s")
+    return stack
+
+
+@pytest.fixture(scope="session")
+def stack(images: Stack) -> Iterator[Stack]:
+    """The stack of all tests, up and healthy, from nothing. A test leaves it as healthy as it was."""
+    try:
+        print(f"everything healthy after {images.up():.0f} s")
+        yield images
+    finally:
+        images.remove()

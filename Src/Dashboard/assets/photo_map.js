@@ -30,7 +30,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   });
   return () => {
     state.gone = true;
-    state.map?.remove();
+    state.size?.disconnect();
+    state.map?.stop().remove();
     maps.delete(place);
   };
 }
@@ -52,7 +53,8 @@ async function show(place, data, state) {
   } else {
     drawPlaces(map, points, (area) => state.choose(area));
   }
-  new ResizeObserver(() => map.invalidateSize()).observe(place);
+  state.size = new ResizeObserver(() => map.invalidateSize());
+  state.size.observe(place);
 }
 
 async function json(address) {

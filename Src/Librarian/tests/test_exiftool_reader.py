@@ -107,6 +107,7 @@ def test_a_file_that_vanishes_on_the_way_takes_no_other_s_answer(
     assert gone == Answer(error="ExifTool could not read it")
 
 
+@pytest.mark.slow
 def test_a_fifo_swapped_in_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exiftool_reader, "_is_regular", lambda path: True)
     os.mkfifo(tmp_path / "fifo.jpg")
@@ -126,6 +127,7 @@ def test_a_killed_exiftool_is_started_again(reader: ExifToolReader) -> None:
     assert reader.process_id != process.pid
 
 
+@pytest.mark.slow
 def test_a_stopped_exiftool_that_reads_nothing_does_not_block_us(tmp_path: Path) -> None:
     """More than a pipe holds is to be written: the write itself would never return."""
     folder = tmp_path / ("x" * 250) / ("y" * 250) / ("z" * 250) / ("w" * 250)
@@ -185,6 +187,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 NAMED = ("0.jpg", "crash.jpg", "2.jpg", "hang.jpg", "4.jpg", "nonsense.jpg")
 
 
+@pytest.mark.slow
 def test_a_file_that_breaks_exiftool_breaks_it_alone(fake: Path) -> None:
     paths = [str(fake / name) for name in NAMED]
     for path in paths:
@@ -198,6 +201,7 @@ def test_a_file_that_breaks_exiftool_breaks_it_alone(fake: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_file_for_which_exiftool_would_take_all_memory_costs_only_its_own_tags(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.png"
     text = zlib.compress(bytes(1 << 30), 1)
@@ -274,6 +278,7 @@ def test_numbers_stay_the_text_they_are_in_the_file(reader: ExifToolReader, tmp_
     assert answer.tags["EXIF:SubSecTimeOriginal"] == "010"
 
 
+@pytest.mark.slow
 def test_the_preferred_of_several_tags_is_the_one_that_exiftool_prints(reader: ExifToolReader) -> None:
     for name in ("Nikon.nef", "CanonRaw.cr3", "DNG.dng", "Panasonic.rw2", "FujiFilm.raf", "CanonRaw.cr2"):
         path = str(SAMPLES / name)

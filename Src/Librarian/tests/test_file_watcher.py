@@ -748,6 +748,7 @@ def test_a_walk_passes_by_what_cannot_be_read_and_says_so(
     assert "closed" in caplog.text and file_watcher.logger.name in {record.name for record in caplog.records}
 
 
+@pytest.mark.slow
 def test_a_tree_too_deep_for_watchdog_is_scanned_instead(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     os.makedirs(inbox / Path(*["d"] * 400))

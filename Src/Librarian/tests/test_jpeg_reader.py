@@ -138,6 +138,7 @@ def writer() -> Iterator[ExifToolReader]:
         yield reader
 
 
+@pytest.mark.slow
 @needs_exiftool
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tags=TAGS, base=st.sampled_from(["plain", "canon", "kodak"]))
@@ -156,6 +157,7 @@ def test_both_readers_agree_on_whatever_exiftool_writes(
     assert answered is None or [answered] == slow([str(path)], exiftool)
 
 
+@pytest.mark.slow
 @needs_exiftool
 @pytest.mark.parametrize("seed", range(3))
 def test_both_readers_agree_on_damaged_headers(seed: int, exiftool: ExifToolReader, tmp_path: Path) -> None:

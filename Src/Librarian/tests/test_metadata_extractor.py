@@ -375,7 +375,7 @@ def test_the_sidecar_of_this_very_file_comes_first(tmp_path: Path) -> None:
         ("Canon_40D.jpg", "JPEG", "JPEG format error"), ("32-lens_data.jpeg", "JPEG", "cut short"),
         ("PNG.png", "PNG", "Corrupted"), ("RIFF.webp", "WEBP", "corrupted"), ("RIFF.avi", "AVI", "corrupted"),
         ("QuickTime.mov", "MOV", "Truncated"), ("samplefilehub.heif", "HEIC", "Truncated"),
-        ("CanonRaw.cr3", "CR3", "Truncated"), ("Nikon.nef", "NEF", "Error reading"),
+        ("CanonRaw.cr3", "CR3", "Truncated|Error reading"), ("Nikon.nef", "NEF", "Error reading"),
         ("Arbitro.tiff", "TIFF", "Bad IFD0"),
     ],
 )  # fmt: skip
@@ -388,7 +388,7 @@ def test_a_file_cut_short_is_broken_and_answered_nonetheless(
     whole, cut = extractor.extract([subject(SAMPLES / name, kind), subject(path, kind)], NOW)
     assert whole.error is None
     assert cut.error is not None
-    assert told in cut.error
+    assert re.search(told, cut.error)
     assert cut.captured_at <= NOW
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 from Src.Shared.logs import escaped, masked
@@ -115,12 +116,16 @@ class Alerts:
         }
 
 
-def notification(alerts: Sequence[Alert]) -> Notification:
-    """The message that tells these alerts. Nothing in it can steer a terminal, whatever file names it holds."""
+def notification(alerts: Sequence[Alert], moment: datetime) -> Notification:
+    """The message that tells these alerts. Nothing in it can steer a terminal, whatever file names it holds.
+
+    `moment`: when they were found; the message may arrive much later.
+    """
     title = _short("Photo Factory: " + ", ".join(map(_headline, alerts)), TITLE_LIMIT)
     states = {alert.finding.state for alert in alerts}
     kind: Kind = "failure" if "ERROR" in states else "success" if states == {"OK"} else "warning"
-    return Notification(title, "\n\n".join(map(_paragraph, alerts)), kind)
+    body = "\n\n".join([*map(_paragraph, alerts), f"{moment:%Y-%m-%d %H:%M:%S %Z}"])
+    return Notification(title, body, kind)
 
 
 def _headline(alert: Alert) -> str:

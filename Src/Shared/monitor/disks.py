@@ -20,11 +20,8 @@ class Disk:
 
     def look(self) -> Findings:
         try:
-            folder = self._folder
-            while not folder.exists():  # nothing was put there yet
-                folder = folder.parent
-            device = os.stat(folder).st_dev
-            disk = os.statvfs(folder)
+            folder = _existing(self._folder)
+            device, disk = os.stat(folder).st_dev, os.statvfs(folder)
         except OSError as error:
             message = f"{self._folder} cannot be looked at: {error.strerror}"
             return {self._name: Finding("ERROR", message, "see whether its disk is there and mounted (dmesg, mount)")}
@@ -45,6 +42,16 @@ def drop_same_disk(findings: Findings) -> dict[str, Finding]:
     return {
         subject: one for subject, one in findings.items() if last.get(one.details.get("device"), subject) == subject
     }
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the one in which it will be made."""
+    while True:
+        try:
+            os.stat(folder)
+            return folder
+        except FileNotFoundError:
+            folder = folder.parent
 
 
 def _gigabytes(size: int) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from Src.Shared.logs import escaped
 from Src.Shared.monitor.finding import Finding, Findings
 from Src.Shared.syncthing.client import Syncthing, SyncthingError
 from Src.Shared.syncthing.overview import Overview, overview
 from Src.Shared.syncthing.provision import provision
 
 _AWAY = "see why (docker logs syncthing) and start it; photos wait on the phones meanwhile"
+_TOLD_FOR = 10  # looks: that a folder was turned is told even when it is right again
 
 
 class SyncthingCheck:
@@ -30,29 +32,52 @@ class SyncthingCheck:
         self._every = provision_every
         self._due = float("-inf")
         self._not_provisioned: str | None = None
+        self._turned: str | None = None
+        self._turned_looks = 0  # for which that is still told
 
     def look(self) -> Findings:
         try:
             self._client.check_health()
-            self._provision()
-            return {self._name: finding_of(overview(self._client, self._inbox), self._not_provisioned)}
+            found = overview(self._client, self._inbox)
+            self._note_turned(found)
+            if self._provision(found):
+                found = overview(self._client, self._inbox)
         except SyncthingError as error:
             self._due = float("-inf")
             return {self._name: Finding("ERROR", str(error), _AWAY, "away")}
+        return {self._name: finding_of(found, self._turned, self._not_provisioned)}
 
-    def _provision(self) -> None:
-        if self._gui_password is None or time.monotonic() < self._due:
-            return
+    def _note_turned(self, found: Overview) -> None:
+        """Before it is set right: what it did until then must be told."""
+        turned = [one.id for one in found.folders if not one.is_receive_only]
+        self._turned_looks = _TOLD_FOR if turned else max(0, self._turned_looks - 1)
+        if turned:
+            self._turned = (
+                f"the folder {escaped(', '.join(turned))} had been turned to send: Syncthing deletes from the phones "
+                "what was filed meanwhile; it is in the vault"
+            )
+        elif not self._turned_looks:
+            self._turned = None
+
+    def _provision(self, found: Overview) -> bool:
+        """Sets it up where it is ours: when it is time, and at once when photos are in danger or cannot come."""
+        unsafe = not found.folders or not all(one.is_receive_only for one in found.folders)
+        if self._gui_password is None or not (unsafe or time.monotonic() >= self._due):
+            return False
         try:
             provision(self._client, self._inbox, self._gui_password)
             self._not_provisioned = None
         except SyncthingError as error:
             self._not_provisioned = f"it cannot be set up as it must be: {error}"
         self._due = time.monotonic() + self._every
+        return True
 
 
-def finding_of(found: Overview, not_provisioned: str | None = None) -> Finding:
-    """ERROR: photos are in danger or do not come. WARNING: something is not as it should be, or some do not come."""
+def finding_of(found: Overview, turned: str | None, not_provisioned: str | None) -> Finding:
+    """ERROR: photos are in danger or do not come. WARNING: something is not as it should be, or some do not come.
+
+    `turned`: what was unsafe lately; `not_provisioned`: why it cannot be set up.
+    """
     folders = found.folders
     connected = [one for one in found.devices if one.connected]
     details = {
@@ -77,9 +102,9 @@ def finding_of(found: Overview, not_provisioned: str | None = None) -> Finding:
     missing = sum(one.need_files for one in folders)
     task = f"{missing} files to come" if missing else "up to date"
     task += f", {len(connected)} of {len(found.devices)} devices connected"
-    reasons = found.warnings + ([not_provisioned] if not_provisioned else [])
+    reasons = [*found.warnings, *filter(None, (turned, not_provisioned))]
     if not reasons:
         return Finding("OK", None, None, task, details)
-    in_danger = any(not one.is_receive_only or one.error for one in folders)
+    in_danger = turned is not None or any(one.error for one in folders)
     advice = "see ./factory phone, and Syncthing's GUI"
     return Finding("ERROR" if in_danger else "WARNING", "; ".join(reasons), advice, task, details)

@@ -1,21 +1,26 @@
-"""Syncthing's REST interface, as much of it as the factory needs; the same in Syncthing 1.29 and 2.x.
+"""Syncthing's REST interface, as much of it as the factory needs; the same from Syncthing 1.19 to 2.x.
 
 https://docs.syncthing.net/dev/rest.html. Times are None where Syncthing says "never".
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from Src.Shared.logs import escaped
 
 TIMEOUT = 10.0  # seconds
 RECEIVE_ONLY = "receiveonly"
+
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # what it tries again is not worth a warning
 
 Config = dict[str, Any]  # a folder, a device, ... as Syncthing's configuration has it
 
@@ -51,7 +56,6 @@ class FolderState:
     label: str
     path: str
     type: str  # Syncthing's: sendreceive, sendonly, receiveonly, receiveencrypted
-    ignores_deletes: bool
     paused: bool
     state: str  # Syncthing's: idle, scanning, syncing, error, ...; paused
     error: str | None  # why the folder as a whole does not work
@@ -114,7 +118,11 @@ class Syncthing:
         self._timeout = timeout
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no .netrc between us and it
-        self._session.headers["X-API-Key"] = api_key
+        # When its GUI's settings change, it closes its port for a moment. What has come through is not repeated.
+        adapter = HTTPAdapter(max_retries=Retry(total=None, connect=3, read=False, other=False, backoff_factor=0.2))
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        self._session.headers.update({"X-API-Key": api_key, "Connection": "close"})
         self._stranger = f"{self.url} does not answer as Syncthing does; is SYNCTHING_URL right?"
 
     def close(self) -> None:
@@ -123,9 +131,8 @@ class Syncthing:
     # Looking
 
     def check_health(self) -> None:
-        """Whether it answers at all; needs no API key."""
-        if self._get("/rest/noauth/health").get("status") != "OK":
-            raise SyncthingError(f"{self.url} does not say that it is healthy; look at Syncthing's log")
+        """Whether it answers, and to this API key."""
+        self._get("/rest/system/ping")
 
     def system_status(self) -> SystemStatus:
         status = self._get("/rest/system/status")
@@ -225,6 +232,10 @@ class Syncthing:
         """Looks through the folder on disk, and returns when that is done."""
         self._ask("POST", "/rest/db/scan", folder=folder)
 
+    def revert(self, folder: str) -> None:
+        """What a click on "Revert Local Changes" does: the folder becomes as it is on the devices."""
+        self._ask("POST", "/rest/db/revert", folder=folder)
+
     def _state_of(self, config: Config, my_id: str) -> FolderState:
         folder = config["id"]
         status = self._get("/rest/db/status", folder=folder)
@@ -237,7 +248,6 @@ class Syncthing:
             label=config["label"],
             path=config["path"],
             type=config["type"],
-            ignores_deletes=config["ignoreDelete"],
             paused=config["paused"],
             state="paused" if config["paused"] else status["state"],
             error=status.get("error") or None,
@@ -247,7 +257,7 @@ class Syncthing:
             need_bytes=status["needBytes"],
             global_files=status["globalFiles"],
             global_bytes=status["globalBytes"],
-            local_changes=status["receiveOnlyTotalItems"],
+            local_changes=status.get("receiveOnlyTotalItems") or 0,
             shared_with=tuple(one["deviceID"] for one in config["devices"] if one["deviceID"] != my_id),
             last_file=last_file.get("filename") or None,
             last_file_at=_moment(last_file.get("at")),

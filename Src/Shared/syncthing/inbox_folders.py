@@ -12,15 +12,22 @@ from Src.Shared.syncthing.client import RECEIVE_ONLY, Config, FolderState
 FOLDER = "photos-inbox"
 LABEL = "Photos Inbox"
 
-REQUIRED: dict[str, Any] = {
+KEPT = "kept-by-syncthing"
+
+REQUIRED: Config = {
     "type": RECEIVE_ONLY,  # what is filed away here is never deleted there
-    "ignoreDelete": True,  # what is deleted there before it is filed here is filed all the same
+    # What is deleted there before it is filed here is filed all the same, ...
+    "ignoreDelete": True,
+    # ... and what Syncthing replaces or reverts before that goes to a folder of the inbox, and is filed from there.
+    "versioning": {"type": "simple", "fsPath": KEPT, "params": {"keep": "1000", "cleanoutDays": "0"}},
+    "maxConflicts": -1,  # keeps each
     "ignorePerms": True,  # phones have none worth keeping
     "fsWatcherEnabled": True,
 }
 
 # What the Librarian never takes (`Librarian/inbox_names.py`) need not come. Hidden: thumbnails, trash, unfinished.
 IGNORES = (
+    f"/{KEPT}",
     ".*",
     "(?i)Thumbs.db",
     "(?i)desktop.ini",
@@ -38,12 +45,13 @@ def inbox_folders(folders: Iterable[Config], inbox: Path) -> list[Config]:
 
 def is_ours(folder: Config) -> bool:
     """Whether the factory made it. Any other it leaves alone."""
-    return folder["id"] == FOLDER or folder["id"].startswith(f"{FOLDER}-")
+    folder_id: str = folder["id"]
+    return folder_id == FOLDER or folder_id.startswith(f"{FOLDER}-")
 
 
-def differences(folder: Config) -> dict[str, Any]:
+def differences(folder: Config) -> Config:
     """What has to be changed for it to be safe."""
-    return {name: value for name, value in REQUIRED.items() if folder.get(name) != value}
+    return {name: value for name, value in REQUIRED.items() if not _agrees(folder.get(name), value)}
 
 
 def ignores_for(folder: Config, folders: Sequence[Config]) -> list[str]:
@@ -53,7 +61,7 @@ def ignores_for(folder: Config, folders: Sequence[Config]) -> list[str]:
     return [*IGNORES, *(f"/{path}" for path in inside if not path.startswith(".."))]
 
 
-def warnings_about(folder: FolderState) -> list[str]:
+def warnings_about(config: Config, folder: FolderState) -> list[str]:
     """What is wrong with it, most dangerous first; one line each."""
     name = f"Syncthing's folder {folder.id}"
     found = []
@@ -62,8 +70,8 @@ def warnings_about(folder: FolderState) -> list[str]:
             f"{name} is {folder.type}, not {RECEIVE_ONLY}: what is filed away is deleted from the phones; "
             "set its type to Receive Only in Syncthing's GUI (Edit, Advanced)"
         )
-    if not folder.ignores_deletes:
-        found.append(f"{name} obeys deletions: a photo that is deleted on a phone before it is filed is lost")
+    for setting in differences(config).keys() & {"ignoreDelete", "versioning"}:
+        found.append(f"{name} has its {setting} changed: what changes on a phone before it is filed may be lost")
     if folder.error:
         found.append(f"{name} does not work: {folder.error}")
     if folder.paused:
@@ -76,6 +84,13 @@ def warnings_about(folder: FolderState) -> list[str]:
 
 def same_path(one: str | Path, other: str | Path) -> bool:
     return _normal(one) == _normal(other)
+
+
+def _agrees(value: Any, required: Any) -> bool:
+    """Whether it is as required; an object may say more."""
+    if isinstance(value, dict) and isinstance(required, dict):
+        return all(_agrees(value.get(name), one) for name, one in required.items())
+    return bool(value == required)
 
 
 def _overlap(one: str | Path, other: str | Path) -> bool:

@@ -41,15 +41,8 @@ class Overview:
     devices: tuple[Device, ...]
     pending: tuple[PendingDevice, ...]
     offered: tuple[OfferedFolder, ...]
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is wrong, most dangerous first; one line each, fit for a terminal. Not: devices that are away."""
-        found = [line for folder in self.folders for line in warnings_about(folder)]
-        if not any(folder.id == FOLDER for folder in self.folders):
-            found.append(f"Syncthing has no folder {FOLDER}: no photos come")
-        found += [f"Syncthing cannot listen at {line}" for line in self.system.trouble]
-        return [escaped(line) for line in found]
+    warnings: list[str]
+    """What is wrong, most dangerous first; one line each, fit for a terminal. Not: devices that are away."""
 
     @property
     def last_file_at(self) -> datetime | None:
@@ -73,7 +66,8 @@ class Overview:
 def overview(client: Syncthing, inbox: Path) -> Overview:
     """Asks Syncthing. `inbox` is the inbox's path as Syncthing sees it. Raises SyncthingError."""
     system = client.system_status()
-    folders = client.folder_states(inbox_folders(client.config_folders(), inbox))
+    configs = inbox_folders(client.config_folders(), inbox)
+    folders = client.folder_states(configs)
     connections, last_seen = client.connections(), client.last_seen()
     devices = []
     for one in client.config_devices():
@@ -96,4 +90,17 @@ def overview(client: Syncthing, inbox: Path) -> Overview:
     devices.sort(key=lambda one: (one.name.casefold(), one.id))
     ours = {folder.id for folder in folders}
     offered = tuple(one for one in client.offered_folders() if one.id not in ours)
-    return Overview(system, folders, tuple(devices), client.pending_devices(), offered)
+    warnings = [
+        line for config, folder in zip(configs, folders, strict=True) for line in warnings_about(config, folder)
+    ]
+    if FOLDER not in ours:
+        warnings.append(f"Syncthing has no folder {FOLDER}: no photos come; ./factory phone --accept makes it")
+    warnings += [f"Syncthing cannot listen at {line}" for line in system.trouble]
+    return Overview(
+        system=system,
+        folders=folders,
+        devices=tuple(devices),
+        pending=client.pending_devices(),
+        offered=offered,
+        warnings=[escaped(line) for line in warnings],
+    )

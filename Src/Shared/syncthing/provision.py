@@ -23,14 +23,14 @@ from Src.Shared.syncthing.inbox_folders import (
     same_path,
 )
 
+logger = logging.getLogger(__name__)
+
 GUI_USER = "factory"
 OPTIONS = {
     "urAccepted": -1,  # no usage reports, and no question about them
     "crashReportingEnabled": False,
     "autoUpgradeIntervalH": 0,  # the stack's versions are pinned
 }
-
-logger = logging.getLogger(__name__)
 
 
 def provision(client: Syncthing, inbox: Path, gui_password: str | None = None) -> list[str]:
@@ -39,6 +39,8 @@ def provision(client: Syncthing, inbox: Path, gui_password: str | None = None) -
     Returns what it changed, one line each; empty where all was as it should be. Raises SyncthingError.
     """
     changes = _protect_gui(client, gui_password) + _set_options(client)
+    for change in changes:
+        logger.info("Syncthing: %s", change)
     return changes + provision_folder(client, inbox)
 
 
@@ -63,16 +65,16 @@ def provision_folder(client: Syncthing, inbox: Path) -> list[str]:
         if wrong := differences(one):
             client.change_folder(one["id"], wrong)
             changes.append(f"{one['id']}: {_told(one, wrong)}")
+            logger.warning("Syncthing: a folder was not safe to empty, and is made so: %s", changes[-1])
     if not any(one["id"] == FOLDER for one in folders):
         add_folder(client, FOLDER, LABEL, inbox)
         changes.append(f"{FOLDER}: made at {inbox}")
+        logger.info("Syncthing: %s", changes[-1])
         folders = inbox_folders(client.config_folders(), inbox)
     for one in folders:
-        changes += [
-            f"{one['id']}: ignores {line}" for line in ensure_ignores(client, one["id"], ignores_for(one, folders))
-        ]
-    for change in changes:
-        logger.info("Syncthing: %s", change)
+        if missing := ensure_ignores(client, one["id"], ignores_for(one, folders)):
+            changes.append(f"{one['id']}: ignores {' '.join(missing)}")
+            logger.info("Syncthing: %s", changes[-1])
     return changes
 
 

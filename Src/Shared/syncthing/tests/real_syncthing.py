@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -68,17 +69,20 @@ class RealSyncthing:
         wait_until(self._answers, f"{self.name} answers")
 
     def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(LIMIT)
-            self._process = None
+        """As its user's machine stops it."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(LIMIT)
+        self._process = None
 
     def restart(self) -> None:
         self.stop()
         self.start()
 
     def close(self) -> None:
-        self.stop()
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)  # it is two processes, and there is nothing left to save
+            self._process.wait(LIMIT)
         self.client.close()
         print((self._home / "log").read_text(errors="replace"))  # pytest shows it where a test fails
 

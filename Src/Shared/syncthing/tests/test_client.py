@@ -56,9 +56,7 @@ def test_status(syncthing: RealSyncthing) -> None:
 
 
 def test_a_wrong_key_is_told(syncthing: RealSyncthing) -> None:
-    client = Syncthing(syncthing.url, "wrong key")
-    client.check_health()  # needs none
-    assert "is SYNCTHING_API_KEY its API key?" in _refusal(client)
+    assert "is SYNCTHING_API_KEY its API key?" in _refusal(Syncthing(syncthing.url, "wrong key"))
 
 
 def test_a_folder_that_is_not_there(syncthing: RealSyncthing) -> None:

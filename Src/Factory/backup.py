@@ -1,0 +1,346 @@
+"""`backup` and `restore`: the ledger in one file, as pg_dump's custom format.
+
+A backup counts only when it was restored once, into a scratch database, with every row. A restore is made in a
+scratch database too, which then takes the ledger's place in one transaction: until then, and if anything fails, the
+ledger is as it was.
+
+Nothing but the standard library: against the stack this runs in the system's Python.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from Src.Factory.postgres_programs import PostgresFailure, PostgresPrograms, Session, literal, quoted
+from Src.Factory.problems import Problem
+
+STANDARD_STREAM = "-"
+INTERRUPTED = 130
+
+_LOCK = 0x4C6564676572  # "Ledger": the advisory lock of the one backup or restore under way
+_SERVICE_DATABASE = "postgres"  # where one stands who works on the ledger's database from outside
+_NAME_LIMIT = 63  # bytes in PostgreSQL's names
+
+_COUNTS = """
+SELECT format('SELECT %L, count(*) FROM %I.%I', tablename, schemaname, tablename) FROM pg_tables
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY schemaname, tablename \\gexec
+"""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What a backup or restore has brought over: rows by table."""
+
+    file: str
+    bytes: int | None  # None: not known of a stream
+    rows: Counts
+    seconds: float
+
+
+def run_backup(programs: PostgresPrograms, target: str, *, force: bool, as_json: bool) -> int:
+    """Writes a backup and tells of it; the exit code. Raises Problem."""
+    if target == STANDARD_STREAM and sys.stdout.isatty():
+        raise Problem("backup: a backup is no text for a terminal; give a file, or redirect")
+    with _interruptible() as interrupted:
+        copied = write_backup(programs, target, force=force)
+        out = sys.stderr if target == STANDARD_STREAM else sys.stdout
+        _tell(
+            copied, f"Backup of {{}} originals in {target}, {copied.bytes:,} bytes, restored once to see.", as_json, out
+        )
+    return INTERRUPTED if interrupted else 0
+
+
+def run_restore(
+    programs: PostgresPrograms, source: str, *, force: bool, as_json: bool, migrate: Callable[[str], None]
+) -> int:
+    """Puts a backup in the ledger's place and tells of it; the exit code. Raises Problem."""
+    with _interruptible() as interrupted:
+        copied = restore_backup(programs, source, force=force, migrate=migrate)
+        _tell(copied, f"Restored from {source}: {{}} originals.", as_json, sys.stdout)
+    return INTERRUPTED if interrupted else 0
+
+
+def write_backup(programs: PostgresPrograms, target: str, *, force: bool = False) -> Copied:
+    """Writes the ledger into the file `target` (`-`: stdout), which appears complete and proven or not at all.
+
+    Raises Problem.
+    """
+    started = time.monotonic()
+    with _told("backup", target), _new_file(target, force) as file:
+        with _alone(programs) as outside, programs.session(programs.database) as ledger:
+            # What is counted and what is dumped are one moment's, while the services work on.
+            ledger.ask("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;")
+            [[snapshot]] = ledger.ask("SELECT pg_export_snapshot();")
+            programs.run("pg_dump", "--format=custom", f"--snapshot={snapshot}", database=programs.database, to=file)
+            rows = _count(ledger)
+            ledger.ask("COMMIT;")
+            _rewind(file)
+            with _scratch(programs, outside) as scratch:
+                _load(programs, scratch, file)
+                with programs.session(scratch) as restored:
+                    difference = dict(rows.items() ^ _count(restored).items())
+            if difference:
+                raise Problem(
+                    f"backup: {target}: tables do not have the ledger's rows: {', '.join(sorted(difference))}"
+                )
+        size = os.fstat(file.fileno()).st_size
+    return Copied(target, size, rows, time.monotonic() - started)
+
+
+def restore_backup(
+    programs: PostgresPrograms, source: str, *, force: bool = False, migrate: Callable[[str], None]
+) -> Copied:
+    """Replaces the ledger by what is in the file `source` (`-`: stdin).
+
+    `migrate` brings the database of that name to the schema of today; its exceptions pass. Services lose their
+    connections at the end and find the new ledger when they come back. Raises Problem.
+    """
+    started = time.monotonic()
+    with _told("restore", source), _old_file(source) as file, _alone(programs) as outside:
+        with programs.session(programs.database) as ledger:
+            in_ledger = _count(ledger)
+        kept = in_ledger.get("media_assets", 0) + in_ledger.get("ingest_events", 0)
+        if kept and not force:
+            raise Problem(
+                f"restore: the ledger holds {in_ledger.get('media_assets', 0):,} originals and their history; "
+                "back it up first, then replace it with --force"
+            )
+        with _scratch(programs, outside) as scratch:
+            _load(programs, scratch, file)
+            with programs.session(scratch) as restored:
+                if not {"media_assets", "alembic_version"} <= _count(restored).keys():
+                    raise Problem(f"restore: {source}: is a backup of something else than a ledger")
+            migrate(scratch)
+            with programs.session(scratch) as restored:
+                restored.ask("ANALYZE;")
+                rows = _count(restored)
+            _swap(programs, scratch, outside)
+        size = None if source == STANDARD_STREAM else os.fstat(file.fileno()).st_size
+    return Copied(source, size, rows, time.monotonic() - started)
+
+
+# Databases
+
+
+@contextmanager
+def _alone(programs: PostgresPrograms) -> Iterator[Session]:
+    """A session beside the ledger's database; while it lasts nobody else backs up or restores on this server."""
+    with programs.session(_SERVICE_DATABASE) as session:
+        if session.ask(f"SELECT pg_try_advisory_lock({_LOCK});") != [["t"]]:
+            raise PostgresFailure("another backup or restore is under way")
+        yield session
+
+
+@contextmanager
+def _scratch(programs: PostgresPrograms, outside: Session) -> Iterator[str]:
+    """An empty database, which is gone in the end, unless it was given another name."""
+    name = _beside(programs.database, "scratch of ./factory backup")
+    # There is one where an earlier run was killed.
+    outside.ask(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE);")
+    try:
+        outside.ask(f"CREATE DATABASE {quoted(name)} TEMPLATE template0;")
+        yield name
+    finally:
+        # In a session of its own: that one has ended if it was what failed.
+        with suppress(PostgresFailure), programs.session(_SERVICE_DATABASE) as last:
+            last.ask(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE);")
+
+
+def _swap(programs: PostgresPrograms, scratch: str, outside: Session) -> None:
+    """The scratch database becomes the ledger, and the ledger's one goes, in one transaction."""
+    ledger, old = programs.database, _beside(programs.database, "replaced by ./factory restore")
+    outside.ask(f"DROP DATABASE IF EXISTS {quoted(old)} WITH (FORCE);")
+    with _on_signals(signal.SIG_IGN), _without_visitors(programs, ledger):  # from here it is done to the end
+        outside.ask(
+            f"BEGIN; ALTER DATABASE {quoted(ledger)} RENAME TO {quoted(old)};"
+            f"ALTER DATABASE {quoted(scratch)} RENAME TO {quoted(ledger)}; COMMIT;"
+        )
+    outside.ask(f"DROP DATABASE IF EXISTS {quoted(old)} WITH (FORCE);")
+
+
+@contextmanager
+def _without_visitors(programs: PostgresPrograms, database: str) -> Iterator[None]:
+    """Ends the sessions of a database again and again. To rename it, PostgreSQL keeps new ones out and waits 5 s for
+    those that are there to go; services come back as soon as they have lost theirs."""
+    done = threading.Event()
+
+    def end_them() -> None:
+        with suppress(PostgresFailure), programs.session(_SERVICE_DATABASE) as session:
+            while not done.wait(0.1):
+                session.ask(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    f"WHERE datname = {literal(database)} AND backend_type = 'client backend';"
+                )
+
+    helper = threading.Thread(target=end_them)
+    helper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        helper.join()
+
+
+def _load(programs: PostgresPrograms, database: str, file: IO[bytes]) -> None:
+    # Owner and rights are those of the role that restores: a backup may move to another server.
+    programs.run(
+        "pg_restore",
+        "--format=custom",
+        "--exit-on-error",
+        "--no-owner",
+        "--no-privileges",
+        database=database,
+        source=file,
+    )
+
+
+def _count(session: Session) -> Counts:
+    return {table: int(count) for table, count in session.ask(_COUNTS)}
+
+
+def _beside(database: str, what: str) -> str:
+    """A name that tells what it is for, and that nobody else gives."""
+    room = _NAME_LIMIT - len(what) - 3
+    return f"{database.encode()[:room].decode(errors='ignore')} ({what})"
+
+
+# Files
+
+
+@contextmanager
+def _new_file(target: str, force: bool) -> Iterator[IO[bytes]]:
+    """A file to write and read, which gets its name in the end, and only then."""
+    if target == STANDARD_STREAM:
+        with tempfile.TemporaryFile() as file:
+            yield file
+            _rewind(file)
+            with open(file.fileno(), "rb", closefd=False) as written:
+                shutil.copyfileobj(written, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        return
+    path = Path(target)
+    if path.is_dir():
+        raise Problem(f"backup: {target}: is a folder; give a file")
+    if path.exists() and not force:
+        raise Problem(f"backup: {target}: exists already; give another name, or --force to replace it")
+    part = path.with_name(f".{path.name}.factory-part")
+    # For its owner only: it tells where one's photos were taken.
+    with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Problem(f"backup: {target}: is being written by another backup") from None
+        file.truncate()  # what a killed one left
+        try:
+            yield file
+            os.fsync(file.fileno())
+            _publish(part, path, force)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    _sync_folder(path.parent)
+
+
+def _rewind(file: IO[bytes]) -> None:
+    """To the beginning, also for a program that is given the file."""
+    file.flush()
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+
+
+def _publish(part: Path, path: Path, force: bool) -> None:
+    """Gives the file its name; raises FileExistsError where another has it by now."""
+    if not force:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a filesystem without links
+            if path.exists():
+                raise FileExistsError(17, "exists already", str(path)) from None
+        else:
+            part.unlink()
+            return
+    part.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _old_file(source: str) -> Iterator[IO[bytes]]:
+    if source == STANDARD_STREAM:
+        yield sys.stdin.buffer
+        return
+    with open(source, "rb") as file:
+        yield file
+
+
+# Words
+
+
+@contextmanager
+def _told(command: str, name: str) -> Iterator[None]:
+    """What stops it is one line."""
+    try:
+        yield
+    except PostgresFailure as error:
+        raise Problem(f"{command}: {name}: {error}") from error
+    except OSError as error:
+        raise Problem(f"{command}: {error.filename or name}: {error.strerror}") from error
+
+
+def _tell(copied: Copied, words: str, as_json: bool, out: IO[str]) -> None:
+    if as_json:
+        report = {"file": copied.file, "bytes": copied.bytes, "rows": copied.rows, "seconds": round(copied.seconds, 3)}
+        print(json.dumps(report, ensure_ascii=False), file=out)
+    else:
+        print(words.format(f"{copied.rows.get('media_assets', 0):,}"), file=out)
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Ctrl-C, SIGTERM and a closed terminal end what is under way in order; the list yielded then holds the signal."""
+    received: list[int] = []
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    with _on_signals(on_signal):
+        try:
+            yield received
+        except KeyboardInterrupt:
+            print("factory: interrupted; nothing was changed", file=sys.stderr)
+
+
+@contextmanager
+def _on_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -1,0 +1,86 @@
+"""The database's check, against a real server in each state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from Src.Shared.database import Database
+from Src.Shared.monitor import factory_db as module
+from Src.Shared.monitor.factory_db import FactoryDb
+from Src.Shared.monitor.finding import Finding
+from Src.Shared.settings import Settings, load_settings
+from Src.Shared.tests.postgres_helpers import is_up, kill_server
+
+
+def look(database: Database) -> Finding:
+    return FactoryDb("factory-db", database).look()["factory-db"]
+
+
+def test_a_database_that_is_well(database: Database) -> None:
+    found = look(database)
+    assert (found.state, found.message, found.task) == ("OK", None, "serving")
+    numbers = found.details
+    assert 0 < numbers["latency_ms"] < 1000
+    assert numbers["bytes"] > 1_000_000
+    assert 1 <= numbers["connections"] <= numbers["max_connections"]
+    assert numbers["version"].startswith("18")
+
+
+def test_one_that_is_away_is_one_line(factory_settings: Settings) -> None:
+    away = replace(factory_settings, database_url="postgresql+psycopg2://u:secret@127.0.0.1:1/d")
+    found = look(Database(away))
+    assert found.state == "ERROR"
+    assert found.message is not None and "refused" in found.message
+    assert "\n" not in found.message and "secret" not in found.message
+    assert found.advice is not None and "nothing is lost" in found.advice
+
+
+def test_one_that_is_read_only(database: Database) -> None:
+    with database.session() as session:
+        name = session.scalar(text("SELECT current_database()"))
+        session.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    database.dispose()
+    found = look(database)
+    assert found.state == "ERROR"
+    assert found.message is not None and "read-only" in found.message
+
+
+def test_one_that_is_crowded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CROWDED", 0.0)
+    found = look(database)
+    assert found.state == "WARNING"
+    assert found.message == f"{found.details['connections']} of 50 connections are in use"
+
+
+def test_one_that_is_slow(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLOW", 0.0)
+    found = look(database)
+    assert found.state == "WARNING"
+    assert found.message is not None and "slow" in found.message
+
+
+@pytest.fixture
+def embedded(postgres_folder: Path) -> Iterator[Database]:
+    settings = load_settings({"FACTORY_DATA": str(postgres_folder)}, env_file=postgres_folder / "no.env")
+    database = Database(settings)
+    yield database
+    database.close()
+
+
+def test_an_embedded_server_that_was_killed_is_started(embedded: Database, postgres_folder: Path) -> None:
+    check = FactoryDb("factory-db", embedded)
+    data = postgres_folder / "factory-db-data"
+
+    def look() -> str:
+        return check.look()["factory-db"].state
+
+    assert look() == "OK", "nobody else has started it yet"
+    kill_server(data)
+    assert look() == "ERROR"
+    assert look() == "OK"
+    assert is_up(data)

@@ -1,0 +1,294 @@
+"""The real stack for these tests: `docker compose` on the files of the repository, in a project of its own.
+
+Container names are the same in every project, so there can be one stack at a time on one engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from Stack.tests.real_factory import ROOT, wait_until
+
+PROJECT = "photo-factory-test"
+BUILD_LIMIT = 900.0
+HEALTHY_LIMIT = 120.0
+COMMAND_LIMIT = 120.0
+
+OURS = ("librarian", "dashboard", "service_monitor")  # containers of our own images
+SERVICES = (*OURS, "factory_postgres", "syncthing")  # those with a health check
+PLUMBING = ("docker_proxy", "factory_gate")
+INIT = "factory_init"  # has ended with success when the others start
+
+# Run in a container, see Stack.python.
+CONNECT = """
+import socket
+from concurrent.futures import ThreadPoolExecutor
+def connects(address):
+    try:
+        socket.create_connection(address, timeout=2).close()
+    except OSError:
+        return False
+    return True
+with ThreadPoolExecutor(64) as pool:
+    answer = [address for address, yes in zip(given, pool.map(connects, map(tuple, given))) if yes]
+"""
+ASK = """
+import http.client
+from urllib.parse import urlsplit
+def ask(method, url):
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    try:
+        connection.request(method, parts.path + "?" * bool(parts.query) + parts.query)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
+answer = [ask(*question) for question in given]
+"""
+
+
+def engine_problem() -> str | None:
+    """Why no stack can run here; None if one can."""
+    if shutil.which("docker") is None:
+        return "no Docker: there is no `docker` on PATH"
+    for command in (["docker", "info", "--format", "{{.ServerVersion}}"], ["docker", "compose", "version"]):
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_LIMIT, check=False)
+        if answer.returncode != 0:
+            lines = answer.stderr.split("\n")
+            return f"no Docker: `{' '.join(command[:3])}` says {lines[0]!r}"
+    return None
+
+
+def docker(*arguments: str, text: str = "", limit: float = COMMAND_LIMIT, check: bool = True) -> str:
+    """stdout of a docker command; with `check` an error fails the test and shows what it said."""
+    done = subprocess.run(
+        ["docker", *arguments], input=text, capture_output=True, text=True, errors="replace", timeout=limit, check=False
+    )
+    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def docker_says(*arguments: str) -> str:
+    """stdout and stderr of a docker command, whatever becomes of it."""
+    command = ["docker", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=COMMAND_LIMIT, check=False)
+    return done.stdout + done.stderr
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+@dataclass
+class Stack:
+    """One stack: its folder on the host and the settings that `.env` would hold."""
+
+    data: Path  # FACTORY_DATA; need not exist
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        user, group = (os.geteuid(), os.getegid()) if os.geteuid() else (4321, 4322)
+        self.environment = {
+            "FACTORY_DATA": str(self.data),
+            "PUID": str(user),
+            "PGID": str(group),
+            "TZ": "Europe/Berlin",
+            "STABILITY_DELAY": "0.5",
+            "MIN_FILE_AGE": "0.2",
+            "HEARTBEAT_INTERVAL": "5",
+            "MONITOR_INTERVAL": "5",
+            "INFRASTRUCTURE_INTERVAL": "5",
+            "DASHBOARD_PORT": str(free_port()),
+            "SYNC_PORT": str(free_port()),
+            "SYNCTHING_GUI_PORT": str(free_port()),
+            **self.environment,
+        }
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        return int(self.environment["PUID"]), int(self.environment["PGID"])
+
+    @property
+    def inbox(self) -> Path:
+        return self.data / "Photos_Inbox"
+
+    @property
+    def storage(self) -> Path:
+        return self.data / "Storage"
+
+    @property
+    def originals(self) -> Path:
+        return self.storage / "Originals"
+
+    @property
+    def dashboard(self) -> str:
+        return f"http://127.0.0.1:{self.environment['DASHBOARD_PORT']}"
+
+    @property
+    def syncthing(self) -> str:
+        return f"http://127.0.0.1:{self.environment['SYNCTHING_GUI_PORT']}"
+
+    # Running
+
+    def compose(self, *arguments: str, limit: float = COMMAND_LIMIT, check: bool = True) -> str:
+        """`docker compose` in the project root; what it says. No `.env` of the user's, only these settings."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "DOCKER_HOST") if name in os.environ}
+        done = subprocess.run(
+            ["docker", "compose", "--project-name", PROJECT, "--env-file", "/dev/null", "--progress=plain", *arguments],
+            cwd=ROOT,
+            env={**kept, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=limit,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"docker compose {' '.join(arguments)}\n{done.stdout}\n{self.logs()}"
+        return done.stdout
+
+    def build(self) -> float:
+        """Builds the images; how many seconds it took."""
+        started = time.monotonic()
+        self.compose("build", limit=BUILD_LIMIT)
+        return time.monotonic() - started
+
+    def up(self, limit: float = HEALTHY_LIMIT) -> float:
+        """`up -d`, and waits until all is healthy; how many seconds that took. Images are there already."""
+        started = time.monotonic()
+        self.compose("up", "-d", limit=limit)
+        self.wait_healthy(limit - (time.monotonic() - started))
+        return time.monotonic() - started
+
+    def down(self, *, volumes: bool = False) -> None:
+        """Stops and removes the containers; with `volumes` the database, passwords and Syncthing's keys too."""
+        self.compose("down", "--timeout", "30", *(["--volumes"] if volumes else []))
+
+    def remove(self) -> None:
+        """Nothing is left of it but the images."""
+        self.down(volumes=True)
+        shutil.rmtree(self.data, ignore_errors=True)
+
+    def logs(self) -> str:
+        """The last words of each container, for the report of a failed test."""
+        command = ["docker", "compose", "--project-name", PROJECT, "logs", "--no-color", "--tail", "25"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
+        return done.stdout
+
+    # Containers
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = json.loads(docker("inspect", container))
+        return found[0]
+
+    def state(self, container: str) -> str:
+        """`healthy`, `unhealthy` or `starting`; for a container without a health check, or that does not run,
+        `running`, `exited`, ...; `missing` where there is none."""
+        form = "{{if and .State.Running .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}"
+        return docker("inspect", "--format", form, container, check=False).strip() or "missing"
+
+    def wait_healthy(self, limit: float = HEALTHY_LIMIT, *containers: str) -> None:
+        """Waits until these containers, or all, are healthy."""
+        wanted = dict.fromkeys(containers or SERVICES, "healthy")
+        if not containers:
+            wanted |= dict.fromkeys(PLUMBING, "running")
+        states: dict[str, str] = {}
+        end = time.monotonic() + limit
+        while True:
+            states.update((name, self.state(name)) for name in wanted)
+            if states == wanted:
+                return
+            assert time.monotonic() < end, f"not healthy within {limit:.0f} s: {states}\n{self.logs()}"
+            time.sleep(0.2)
+
+    def addresses(self, container: str) -> set[str]:
+        """Its IPv4 addresses in all its networks."""
+        networks = self.inspect(container)["NetworkSettings"]["Networks"].values()
+        return {network["IPAddress"] for network in networks if network["IPAddress"]}
+
+    def exec(self, container: str, *command: str, text: str = "", check: bool = True) -> str:
+        """stdout of a command in a container."""
+        return docker("exec", "-i", container, *command, text=text, check=check)
+
+    def python(self, container: str, program: str, given: object = None) -> Any:
+        """What a Python program in a container of ours makes of `given`: it sets `answer`. Both as JSON can hold it."""
+        around = f"import json, sys\ngiven = json.load(sys.stdin)\n{program}\nprint(json.dumps(answer))"
+        return json.loads(self.exec(container, "python", "-c", around, text=json.dumps(given)))
+
+    def reached(self, container: str, addresses: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Those of the addresses (host, port) to which the container can connect."""
+        return {(host, port) for host, port in self.python(container, CONNECT, sorted(set(addresses)))}
+
+    def asked(self, container: str, questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """The HTTP status that the container gets for each METHOD and URL; 0: no answer."""
+        asked = list(questions)
+        return dict(zip(asked, self.python(container, ASK, asked), strict=True))
+
+    def secret(self, container: str, name: str) -> str:
+        """A secret as the container's service sees it."""
+        return self.exec(container, "cat", f"/run/factory-secrets/{name}").strip()
+
+    # Photos and the ledger
+
+    def sql(self, statement: str) -> list[list[str]]:
+        """Rows of the ledger as psql tells them, by the way that the documentation names."""
+        psql = ("psql", "-U", "photo_factory", "-d", "photo_factory", "-v", "ON_ERROR_STOP=1", "-qAtF", "\t")
+        return [line.split("\t") for line in self.exec("factory_postgres", *psql, text=statement).splitlines()]
+
+    def drop(self, name: str, content: bytes) -> Path:
+        """A photo is put into the inbox by its owner, at once complete."""
+        target = self.inbox / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        hidden = target.with_name(f".{target.name}")  # files with such names are left alone
+        hidden.write_bytes(content)
+        self.give(self.inbox)
+        return hidden.rename(target)
+
+    def give(self, folder: Path) -> None:
+        """Folder and all in it belong to the owner of the photos."""
+        if os.geteuid() == 0:
+            for path in (folder, *folder.rglob("*")):
+                with suppress(FileNotFoundError):  # filed away meanwhile
+                    os.chown(path, *self.owner, follow_symlinks=False)
+
+    def filed(self, count: int, limit: float = 60.0, where: str = "true") -> list[list[str]]:
+        """Waits until the ledger has so many originals: name, path below the storage, SHA-256."""
+        question = f"SELECT original_name, final_path, file_hash FROM media_assets WHERE {where} ORDER BY 1"
+
+        def complete() -> list[list[str]]:
+            rows = self.sql(question)
+            return rows if len(rows) >= count else []
+
+        found = wait_until(complete, limit, f"{count} originals in the ledger")
+        assert len(found) == count
+        return found
+
+
+def other_stack() -> str | None:
+    """A container with one of our names that is not of these tests."""
+    form = '{{.Names}} {{.Label "com.docker.compose.project"}}'
+    for line in docker("ps", "--all", "--format", form).splitlines():
+        name, _, project = line.partition(" ")
+        if name in (*SERVICES, *PLUMBING, INIT) and project != PROJECT:
+            return name
+    return None
+
+
+def settings_of(container: Mapping[str, Any]) -> dict[str, str]:
+    """The environment of an inspected container."""
+    return dict(entry.split("=", 1) for entry in container["Config"]["Env"])

@@ -1,0 +1,322 @@
+"""`./factory` on the host against the running stack: what a person meets is the same as without Docker."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pty
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from Stack.tests.photos import unique_jpeg
+from Stack.tests.real_factory import FACTORY, Factory, Result
+from Stack.tests.stack import Stack, docker
+
+pytestmark = pytest.mark.stack
+
+LIMIT = 120.0
+
+
+def command(*arguments: str | Path, text: str | bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [FACTORY, *arguments],
+        env=own_environment() | environment,
+        cwd="/",
+        input=text.encode() if isinstance(text, str) else text,
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def own_environment() -> dict[str, str]:
+    """Nothing in it names another factory."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "DOCKER_HOST") if name in os.environ}
+    return {**kept, "FACTORY_NO_APT": "1"}
+
+
+def run(*arguments: str | Path, text: str = "", **environment: str) -> Result:
+    done = command(*arguments, text=text, **environment)
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def pictures(stack: Stack) -> Iterator[Path]:
+    """A folder of the user's, somewhere on the host."""
+    with tempfile.TemporaryDirectory(prefix="pictures: $HOME ") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+def fill(folder: Path, *numbers: int, owner: tuple[int, int] | None = None) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number}.jpg" for number in numbers]
+    for number, path in zip(numbers, paths, strict=True):
+        path.write_bytes(unique_jpeg(number))
+    if owner is not None and os.geteuid() == 0:
+        for path in (folder, *paths):
+            os.chown(path, *owner)
+    return paths
+
+
+def kept_as(stack: Stack, column: str, pattern: str) -> list[str]:
+    return [
+        value for [value] in stack.sql(f"SELECT {column} FROM media_assets WHERE {column} LIKE '{pattern}' ORDER BY 1")
+    ]
+
+
+# -- in a container ------------------------------------------------------------------------------------------
+
+
+def test_status(stack: Stack) -> None:
+    result = run("status", "--json")
+    assert (result.code, result.err) == (0, "")
+    found = result.json()
+    assert found["database"]["reachable"] and found["database"]["mode"] == "external"
+    assert {service["name"] for service in found["services"]} >= {"librarian", "service-monitor", "factory-db"}
+    assert found["vault"]["present"]
+    assert "originals" in run("status").out
+
+
+def test_find_passes_exit_codes_on(stack: Stack) -> None:
+    stack.drop("commands/to find.jpg", unique_jpeg(9_000_001))
+    stack.filed(1, where="original_name = 'to find.jpg'")
+    result = run("find", "to find", "--json")
+    assert result.code == 0
+    assert [event["original_path"] for event in result.json()["events"]] == ["commands/to find.jpg"]
+    assert run("find", "never seen").code == 1
+    assert run("find").code == 2
+
+
+def test_retry_is_taken_up_by_the_running_librarian(stack: Stack) -> None:
+    assert run("retry", "--json").json() == {"asked": 0, "running": True}
+
+
+def test_psql(stack: Stack) -> None:
+    assert run("psql", "-Atc", "SELECT current_database(), current_user").out == "photo_factory|photo_factory\n"
+    assert run("psql", "-At", text="SELECT 6 * 7;\nSELECT 'ü';\n").out == "42\nü\n"
+    assert run("psql", "-v", "ON_ERROR_STOP=1", text="SELECT nonsense;").code == 3
+
+
+def test_psql_on_a_terminal(stack: Stack) -> None:
+    output = on_terminal(["psql"], b"SELECT 6 * 7 AS answer;\n\\q\n")
+    assert "photo_factory=#" in output
+    assert "42" in output
+
+
+def on_terminal(arguments: list[str], typed: bytes) -> str:
+    """What a command shows on a terminal of its own."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(FACTORY, [str(FACTORY), *arguments], own_environment() | {"TERM": "xterm", "PAGER": "cat"})
+    os.write(terminal, typed)
+    shown, end = b"", time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError as error:
+            if error.errno != errno.EIO:  # the terminal's other side is closed: it has ended
+                raise
+            break
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0, shown
+    return shown.decode(errors="replace")
+
+
+def test_phone(stack: Stack) -> None:
+    result = run("phone", "--json")
+    assert result.code == 0, result.err
+    assert len(result.json()["id"]) == 63
+    assert "SYNC_ADDRESS" in result.err, "the port is only on loopback here"
+
+
+def test_password(stack: Stack) -> None:
+    found = run("password", "--json").json()
+    assert found == {
+        "dashboard": {"address": f"{stack.dashboard}/", "password": stack.secret("dashboard", "dashboard_password")},
+        "syncthing": {
+            "address": f"{stack.syncthing}/",
+            "password": stack.secret("syncthing", "syncthing_gui_password"),
+        },
+    }
+    assert found["dashboard"]["password"] in run("password").out
+
+
+# -- which factory is meant ----------------------------------------------------------------------------------
+
+
+def test_up_is_refused_beside_the_stack(stack: Stack) -> None:
+    result = run("up")
+    assert result.code == 2
+    assert "docker compose down" in result.one_line()
+
+
+def test_the_same_data_means_the_stack_and_other_data_another_factory(stack: Stack, factory: Factory) -> None:
+    result = run("status", "--json", FACTORY_DATA=str(stack.data))
+    assert result.json()["database"]["mode"] == "external"
+    assert factory.run("status", "--json").json()["database"]["mode"] == "embedded"
+
+
+def test_a_service_that_does_not_run_is_one_line(stack: Stack) -> None:
+    stack.compose("stop", "librarian")
+    try:
+        result = run("status")
+        assert result.code == 2
+        assert "docker logs librarian" in result.one_line()
+    finally:
+        stack.compose("start", "librarian")
+        stack.wait_healthy(60, "librarian")
+
+
+# -- import --------------------------------------------------------------------------------------------------
+
+
+def test_import_reads_folders_and_files_of_the_host(stack: Stack, pictures: Path) -> None:
+    fill(pictures / "a", 9_100_001, 9_100_002)
+    fill(pictures / "-b", 9_100_003)
+    [single] = fill(pictures / "c", 9_100_004)
+    fill(pictures / "c", 9_100_005)
+    (pictures / "a" / "note.txt").write_text("not a photo")
+    before = sorted((path, path.stat().st_mtime_ns) for path in pictures.rglob("*"))
+
+    result = run("import", "--json", pictures / "a", pictures / "-b", single)
+
+    assert result.code == 0, result.err
+    found = result.json()
+    assert [found[key] for key in ("new", "duplicates", "unsupported", "failed")] == [4, 0, 1, 0]
+    assert sorted((path, path.stat().st_mtime_ns) for path in pictures.rglob("*")) == before
+    # In the ledger are the host's names, so that a second run passes over what it has seen.
+    rows = stack.sql("SELECT original_path, final_path FROM media_assets WHERE original_path LIKE '/%9100%'")
+    assert {path for path, _ in rows} == {
+        str(pictures / name) for name in ("a/9100001.jpg", "a/9100002.jpg", "-b/9100003.jpg", "c/9100004.jpg")
+    }
+    for path, final_path in rows:
+        filed = stack.storage / final_path
+        assert filed.read_bytes() == Path(path).read_bytes()
+        assert (filed.stat().st_uid, filed.stat().st_gid) == stack.owner
+    again = run("import", "--json", pictures / "a", pictures / "-b", single).json()
+    assert [again[key] for key in ("new", "duplicates", "failed")] == [0, 4, 0]
+    assert docker("ps", "-aq", "--filter", "label=com.docker.compose.oneoff=True") == "", "its container is gone"
+
+
+def test_import_sees_a_file_in_the_current_folder(stack: Stack, pictures: Path) -> None:
+    fill(pictures, 9_200_001)
+    done = subprocess.run(
+        [FACTORY, "import", "9200001.jpg"],
+        cwd=pictures,
+        env=own_environment(),
+        capture_output=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert kept_as(stack, "original_path", "%9200001.jpg") == [str(pictures / "9200001.jpg")]
+
+
+def test_import_from_where_the_container_has_its_own_things(stack: Stack) -> None:
+    with tempfile.TemporaryDirectory(prefix="pictures-", dir="/var/tmp") as name:
+        os.chmod(name, 0o755)
+        fill(Path(name), 9_300_001)
+        assert run("import", "--json", name).json()["new"] == 1
+        assert kept_as(stack, "original_path", "%9300001.jpg") == [f"/import{name}/9300001.jpg"]
+
+
+def test_import_move_empties_the_source(stack: Stack, pictures: Path) -> None:
+    fill(pictures / "m", 9_400_001, 9_400_002, owner=stack.owner)
+    result = run("import", "--move", "--json", pictures / "m")
+    assert result.code == 0, result.err
+    assert result.json()["new"] == 2
+    assert not [*(pictures / "m").iterdir()]
+    assert len(kept_as(stack, "original_path", "%/m/94000%")) == 2
+
+
+@pytest.mark.parametrize(
+    ("sources", "reason"),
+    [(["/nowhere/at/all"], "No such file or directory"), ([""], "a source is empty"), ([], "SRC")],
+)
+def test_import_of_nothing(stack: Stack, sources: list[str], reason: str) -> None:
+    result = run("import", *sources)
+    assert result.code == 2
+    assert reason in result.err
+    assert "Traceback" not in result.err
+
+
+def test_import_of_the_vault_is_refused(stack: Stack) -> None:
+    result = run("import", stack.storage)
+    assert result.code == 2
+    assert "part of the vault" in result.err.splitlines()[-1]
+
+
+# -- backup and restore --------------------------------------------------------------------------------------
+
+
+def test_backup_and_restore(stack: Stack, tmp_path: Path) -> None:
+    target = tmp_path / "ledger.dump"
+    stack.drop("backup/before.jpg", unique_jpeg(9_500_001))
+    stack.filed(1, where="original_name = 'before.jpg'")
+
+    result = run("backup", target)
+    assert result.code == 0, result.err
+    found = target.stat()
+    assert stat.S_IMODE(found.st_mode) == 0o600
+    assert (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())
+    assert run("backup", target).code == 2, "it exists"
+    in_backup = int(stack.sql("SELECT count(*) FROM media_assets")[0][0])
+
+    stack.drop("backup/after.jpg", unique_jpeg(9_500_002))
+    [[_, after, _]] = stack.filed(1, where="original_name = 'after.jpg'")
+    assert "--force" in run("restore", target).one_line()
+    cut = tmp_path / "cut.dump"
+    cut.write_bytes(target.read_bytes()[: found.st_size // 2])
+    assert run("restore", "--force", cut).code == 2
+    assert stack.sql("SELECT count(*) FROM media_assets") == [[str(in_backup + 1)]]
+
+    restored = run("restore", "--force", "--json", target)
+    assert restored.code == 0, restored.err
+    assert restored.json()["rows"]["media_assets"] == in_backup
+    assert stack.sql("SELECT count(*) FROM media_assets") == [[str(in_backup)]]
+    assert (stack.storage / after).exists(), "photos are not what a restore is about"
+
+    # The services have found the ledger that is there now.
+    stack.drop("backup/later.jpg", unique_jpeg(9_500_003))
+    stack.filed(1, where="original_name = 'later.jpg'")
+    stack.wait_healthy()
+
+    # An original without a row gets one when it comes once more, and stays where it was.
+    stack.drop("again/after.jpg", (stack.storage / after).read_bytes())
+    [[_, again, _]] = stack.filed(1, where="original_name = 'after.jpg'")
+    assert again == after
+
+
+def test_backup_and_restore_by_pipes(stack: Stack) -> None:
+    made = command("backup", "-")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith(b"PGDMP")
+    assert b"restored once" in made.stderr
+    restored = command("restore", "--force", "--json", "-", text=made.stdout)
+    assert restored.returncode == 0, restored.stderr
+    assert json.loads(restored.stdout)["rows"]["media_assets"] >= 0
+    stack.wait_healthy()
+    assert stack.sql("SELECT count(*) FROM pg_database WHERE datname LIKE '% (%'") == [["0"]]
+
+
+def test_a_backup_of_a_later_version_is_refused(stack: Stack, tmp_path: Path) -> None:
+    target = tmp_path / "ledger.dump"
+    [[schema]] = stack.sql("SELECT version_num FROM alembic_version")
+    stack.sql("UPDATE alembic_version SET version_num = '9999'")
+    try:
+        assert run("backup", target).code == 0
+    finally:
+        stack.sql(f"UPDATE alembic_version SET version_num = '{schema}'")
+    result = run("restore", "--force", target)
+    assert result.code == 2
+    assert "later version" in result.one_line()
+    assert stack.sql("SELECT version_num FROM alembic_version") == [[schema]]
