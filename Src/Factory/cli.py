@@ -155,6 +155,8 @@ def test(context: typer.Context) -> None:
     arguments = [argument for argument in context.args if argument != "--stack"]
     if len(arguments) < len(context.args):
         arguments[:0] = ["-m", "stack"]
+    elif not arguments:  # all of them
+        arguments = ["-n", "auto", "--dist", "loadgroup"]
     command = [sys.executable, "-m", "pytest", *arguments]
     raise typer.Exit(subprocess.call(command, cwd=PROJECT_ROOT))
 

@@ -18,7 +18,8 @@ from Src.Shared.syncthing.connecting import connect
 from Src.Shared.syncthing.devices import Accepted, accept
 from Src.Shared.syncthing.overview import Overview, overview
 
-HOST_ADDRESS = "FACTORY_HOST_ADDRESS"  # tcp://HOST:PORT; set by `./factory` where this runs in a container
+HOST_ADDRESS = "FACTORY_HOST_ADDRESS"  # HOST or tcp://HOST:PORT; set by `./factory` where this runs in a container
+PORT = 22000  # Syncthing's, where none is said
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 WILDCARD = ("", "0.0.0.0", "::")
 
@@ -101,13 +102,13 @@ def _folder(folder: FolderState) -> str:
 def _addresses(found: Overview, client: Syncthing) -> list[str]:
     """What to enter on a phone that does not find the factory by itself."""
     if told := os.environ.get(HOST_ADDRESS):
-        return [told]
+        return [told if "://" in told else f"tcp://{told}:{PORT}"]
     addresses = []
     for listening in found.system.listening:
         address = urlsplit(listening)
         if address.scheme in ("tcp", "tcp4", "tcp6"):
             host = address.hostname or ""
-            addresses.append(f"tcp://{_host_address(client) if host in WILDCARD else host}:{address.port or 22000}")
+            addresses.append(f"tcp://{_host_address(client) if host in WILDCARD else host}:{address.port or PORT}")
     return list(dict.fromkeys(addresses))
 
 

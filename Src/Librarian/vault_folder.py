@@ -16,7 +16,7 @@ from Src.Librarian.vault_trouble import VaultTrouble
 
 _NAME_REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT)  # ENOENT: exfat-fuse says so
 _NOT_PORTABLE = re.compile('[\0-\x1f<>:"|?*\\\\\ud800-\udfff]')
-_NUMBERED = re.compile(r"_\d+(\.[^.]*)?\Z")
+_NUMBERED = re.compile(r"_([1-9]\d{0,8})(\.[^.]*)?\Z")
 _WORTH_REMEMBERING = 4  # names of one series
 
 
@@ -30,6 +30,8 @@ class VaultFolder:
         self._by_inode: dict[int, str] = {}
         self._hashes: dict[str, str] = {}  # of numbered names that we gave
         self._series: dict[str, _Series] = {}
+        self._numbered: dict[str, dict[int, str]] = {}  # key of a series -> number -> name on disk
+        self._highest: dict[str, int] = {}
         self._seen_mtime_ns = -1
 
     def at(self, name: str) -> str:
@@ -50,13 +52,17 @@ class VaultFolder:
         self._by_inode = {inode: name for name, inode in found}
         self._hashes.clear()
         self._series.clear()
+        self._numbered.clear()
+        self._highest.clear()
+        for name, _ in found:
+            self._note_number(name)
         self._seen_mtime_ns = mtime_ns
 
     def add(self, name: str, inode: int, sha256: str | None = None) -> None:
         """Notes a name that was just placed here, with its content, or found taken."""
         self._holders[name_key(name)] = name
         self._by_inode[inode] = name
-        if sha256 is not None and _NUMBERED.search(name):
+        if self._note_number(name) and sha256 is not None:
             self._hashes[name] = sha256
 
     def remove(self, name: str, inode: int) -> None:
@@ -65,6 +71,17 @@ class VaultFolder:
         self._by_inode.pop(inode, None)
         self._hashes.pop(name, None)
         self._series.clear()
+        if numbered := _NUMBERED.search(name):
+            self._numbered.get(_series_key(name[: numbered.start()], numbered[2]), {}).pop(int(numbered[1]), None)
+
+    def _note_number(self, name: str) -> bool:
+        numbered = _NUMBERED.search(name)
+        if numbered is None:
+            return False
+        key, number = _series_key(name[: numbered.start()], numbered[2]), int(numbered[1])
+        self._numbered.setdefault(key, {})[number] = name
+        self._highest[key] = max(number, self._highest.get(key, 0))
+        return True
 
     def settled(self) -> None:
         """All changes since `refresh` were our own: what is known still stands. Raises VaultTrouble."""
@@ -80,23 +97,33 @@ class VaultFolder:
     def standing(self, name: str, size: int, sha256: str) -> tuple[str, int] | None:
         """The name and inode of a file that holds these bytes under this name or a number of it."""
         for wanted in dict.fromkeys((name, portable_name(name))):
-            of_size = self._walked(wanted).contents.get(size, {})
+            series = self._walked(wanted)
+            of_size = series.contents.get(size, {})
             for holder, known in of_size.items():
                 if known is None or known == sha256:  # read in any case: what was known may be long ago
                     inode, of_size[holder] = _inode_and_hash(self.at(holder))
                     if of_size[holder] == sha256:
                         return holder, inode
+            for holder in self._beyond(wanted, series.taken):
+                if _size_of(self.at(holder)) == size:
+                    inode, found = _inode_and_hash(self.at(holder))
+                    if found == sha256:
+                        return holder, inode
         return None
+
+    def _beyond(self, name: str, number: int) -> list[str]:
+        """Names on disk that have a higher number than the first free one: what stood between was taken away."""
+        stem, ending = _stem_and_ending(name)
+        key = _series_key(stem, ending)
+        if self._highest.get(key, 0) <= number:
+            return []
+        return [holder for taken, holder in self._numbered[key].items() if taken > number]
 
     def _walked(self, name: str) -> _Series:
         """The numbered names of a name, up to the first that is free."""
         series = self._series.get(name) or _Series(name)
         while (holder := self.holder(series.free)) is not None:
-            try:
-                size = os.lstat(self.at(holder)).st_size
-            except OSError:
-                size = -1
-            series.take(holder, size, self._hashes.get(holder))
+            series.take(holder, _size_of(self.at(holder)), self._hashes.get(holder))
         if series.taken >= _WORTH_REMEMBERING:
             self._series[name] = series
         return series
@@ -172,16 +199,27 @@ def name_key(name: str) -> str:
 
 def numbered_names(name: str, longest: int = 255) -> Iterator[str]:
     """`name.jpg`, `name_1.jpg`, `name_2.jpg`, …, each at most `longest` bytes; a long stem is cut at a character."""
-    stem, dot, ending = name.rpartition(".")
-    if not stem or _size(ending) > 16:  # a dot in front, or no ending at all
-        stem, dot, ending = name, "", ""
-    first = _cut(stem, longest - _size(dot + ending)) + dot + ending
+    stem, ending = _stem_and_ending(name)
+    first = _cut(stem, longest - _size(ending)) + ending
     yield first
     for number in itertools.count(1):
-        tail = f"_{number}{dot}{ending}"
+        tail = f"_{number}{ending}"
         numbered = _cut(stem, longest - _size(tail)) + tail
         if numbered != first:  # as it is where a long name ends in a number itself
             yield numbered
+
+
+def _stem_and_ending(name: str) -> tuple[str, str]:
+    """The ending with its dot."""
+    stem, dot, ending = name.rpartition(".")
+    if not stem or _size(ending) > 16:  # a dot in front, or no ending at all
+        return name, ""
+    return stem, dot + ending
+
+
+def _series_key(stem: str, ending: str | None) -> str:
+    """The same for a name and for each number of it, also where a long stem was cut for the number."""
+    return name_key(stem)[:30] + name_key(ending or "")
 
 
 def portable_name(name: str) -> str:
@@ -194,6 +232,14 @@ def _cut(stem: str, size: int) -> str:
     while _size(stem) > size:
         stem = stem[:-1]
     return stem
+
+
+def _size_of(path: str) -> int:
+    """-1 where it cannot be told."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return -1
 
 
 def _size(name: str) -> int:

@@ -144,7 +144,7 @@ class HeartbeatService:
             self._note_outage(error)
             return False
         if self._outage:
-            log.info("Heartbeats reach the ledger again")
+            log.info("Heartbeats of %s reach the ledger again", self._service)
             self._outage = ""
         return True
 
@@ -155,9 +155,9 @@ class HeartbeatService:
             return
         self._outage = kind
         if isinstance(error, LedgerUnavailable | LedgerTooNew):
-            log.warning("No heartbeat: %s", error)
+            log.warning("No heartbeat of %s: %s", self._service, error)
         else:
-            log.error("No heartbeat", exc_info=error)
+            log.error("No heartbeat of %s", self._service, exc_info=error)
 
 
 def _text(value: str) -> str:

@@ -41,6 +41,7 @@ DOCKER, HEARTBEATS, RETENTION = "docker", "heartbeats", "retention"
 _ANSWER_LIMIT = 10.0  # seconds for any one question to the database
 _TICK = 1.0  # seconds: the longest the loop sleeps, so that its liveness shows
 _POLL = 0.05  # seconds between looks at the checks under way
+_SYNCTHING_LIMIT = 60.0  # seconds: several questions, and one that reads a large folder is slow to answer
 _RETENTION_LIMIT = 3600.0  # seconds: the first time there may be a lot to delete
 
 log = logging.getLogger(__name__)
@@ -192,7 +193,7 @@ def _checks(settings: Settings, database: Database, stopping: threading.Event) -
             gui_password=settings.syncthing_gui_password,
             provision_every=settings.infrastructure_interval,
         )
-        checks.append(Check(SYNCTHING, check.look))
+        checks.append(Check(SYNCTHING, check.look, limit=_SYNCTHING_LIMIT))
     if settings.docker_host is not None:
         checks.append(Check(DOCKER, Containers(DOCKER, DockerApi(settings.docker_host)).look))
     watched = {SERVICE_NAME, FACTORY_DB, SYNCTHING}

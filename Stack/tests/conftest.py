@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,8 +95,8 @@ class ExternalLedger:
         return ask(str(self.socket.parent), self.name, statement, values)
 
 
-@pytest.fixture
-def external_ledger(external_socket: Path) -> Iterator[ExternalLedger]:
+@contextmanager
+def new_ledger(external_socket: Path) -> Iterator[ExternalLedger]:
     """A new, empty database of an external server, reached by TCP."""
     name = f"ledger_{time.monotonic_ns()}"
     forwarder = Forwarder(external_socket)
@@ -103,6 +104,13 @@ def external_ledger(external_socket: Path) -> Iterator[ExternalLedger]:
     at_server.sql(f"CREATE DATABASE {name}")
     yield ExternalLedger(forwarder, name, external_socket)
     forwarder.cut()
+
+
+@pytest.fixture
+def external_ledger(external_socket: Path) -> Iterator[ExternalLedger]:
+    """One of the test's own."""
+    with new_ledger(external_socket) as ledger:
+        yield ledger
 
 
 @pytest.fixture

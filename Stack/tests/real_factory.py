@@ -95,12 +95,8 @@ class Factory:
         return [str(FACTORY), *map(str, arguments)]
 
     def run_unprivileged(self, *arguments: str | Path) -> Result:
-        """As a user for whom permissions count: root's power to read everything is taken away."""
-        if os.geteuid() != 0:
-            return self.run(*arguments)
-        if shutil.which("setpriv") is None:
-            pytest.skip("no setpriv, and root reads everything")
-        return self.run(*arguments, wrapper=("setpriv", "--bounding-set=-dac_override,-dac_read_search"))
+        """As a user for whom permissions count."""
+        return self.run(*arguments, wrapper=unprivileged())
 
     def run(
         self,
@@ -125,9 +121,11 @@ class Factory:
         return Result(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def start(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    def start(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, wrapper: Sequence[str] = ()
+    ) -> Iterator[Running]:
         """Runs `./factory` in a session of its own; whatever of it is left at the end is killed."""
-        running = Running(self, self.command(*arguments), self.env(env))
+        running = Running(self, [*wrapper, *self.command(*arguments)], self.env(env))
         try:
             yield running
         finally:
@@ -248,6 +246,15 @@ class Running:
             self._factory.kill_all()
         self.process.wait(LIMIT)
         print(self.output)  # pytest shows it where a test fails
+
+
+def unprivileged() -> tuple[str, ...]:
+    """What a command begins with that takes root's power to read everything away; skips where that cannot be had."""
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("no setpriv, and root reads everything")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
 def command_line(pid: int) -> str:

@@ -45,3 +45,26 @@ def test_what_a_killed_run_had_placed_is_not_kept_twice(
     assert len(kept) == 1, f"the same bytes are in the vault twice: {sorted(path.name for path in kept)}"
     [(final_path,)] = factory.sql_at_rest("SELECT final_path FROM media_assets WHERE original_name <> 'other.jpg'")
     assert kept == [factory.storage / final_path]
+
+
+def test_what_a_killed_run_had_placed_is_found_behind_a_duplicate_that_it_had_placed_too(factory: Factory) -> None:
+    """Recovery takes the duplicate away, and with it a number of the name."""
+    factory.environment.update(WORKERS="1", BATCH_SIZE="1")
+    factory.inbox.mkdir(parents=True)
+    for number, name in enumerate(("known.jpg", "IMG.jpg"), start=1):
+        (factory.inbox / name).write_bytes(unique_jpeg(number))
+    assert factory.run("ingest", "--json").json()["new"] == 2
+    [day] = {path.parent for path in factory.vault_files()}
+    for number, folder in enumerate(("a", "z"), start=1):
+        (factory.inbox / folder).mkdir()
+        (factory.inbox / folder / "IMG.jpg").write_bytes(unique_jpeg({"a": 1, "z": 3}[folder]))
+        # copied by a run that was killed before their rows
+        shutil.copy2(factory.inbox / folder / "IMG.jpg", day / f"IMG_{number}.jpg")
+        os.chmod(day / f"IMG_{number}.jpg", 0o444)
+
+    report = factory.run("ingest", "--json").json()
+    assert (report["new"], report["duplicates"]) == (1, 1)
+    assert {path.name for path in factory.vault_files()} == {"known.jpg", "IMG.jpg", "IMG_2.jpg"}
+    assert factory.sql_at_rest("SELECT final_path FROM media_assets WHERE original_path = 'z/IMG.jpg'") == [
+        (str((day / "IMG_2.jpg").relative_to(factory.storage)),)
+    ]

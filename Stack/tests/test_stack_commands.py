@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pty
+import signal
 import stat
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from Stack.tests.photos import unique_jpeg
-from Stack.tests.real_factory import FACTORY, Factory, Result
+from Stack.tests.real_factory import FACTORY, Factory, Result, wait_until
 from Stack.tests.stack import Stack, docker
 
 pytestmark = pytest.mark.stack
@@ -99,6 +100,12 @@ def test_retry_is_taken_up_by_the_running_librarian(stack: Stack) -> None:
     assert run("retry", "--json").json() == {"asked": 0, "running": True}
 
 
+def test_ingest_leaves_the_inbox_to_the_running_librarian(stack: Stack) -> None:
+    result = run("ingest")
+    assert result.code == 2
+    assert "another Librarian" in result.err.splitlines()[-1]
+
+
 def test_psql(stack: Stack) -> None:
     assert run("psql", "-Atc", "SELECT current_database(), current_user").out == "photo_factory|photo_factory\n"
     assert run("psql", "-At", text="SELECT 6 * 7;\nSELECT 'ü';\n").out == "42\nü\n"
@@ -135,15 +142,21 @@ def test_phone(stack: Stack) -> None:
     result = run("phone", "--json")
     assert result.code == 0, result.err
     assert len(result.json()["id"]) == 63
+    assert result.json()["addresses"] == [f"tcp://127.0.0.1:{stack.environment['SYNC_PORT']}"]
     assert "SYNC_ADDRESS" in result.err, "the port is only on loopback here"
 
 
 def test_password(stack: Stack) -> None:
     found = run("password", "--json").json()
     assert found == {
-        "dashboard": {"address": f"{stack.dashboard}/", "password": stack.secret("dashboard", "dashboard_password")},
+        "dashboard": {
+            "address": f"{stack.dashboard}/",
+            "user": None,
+            "password": stack.secret("dashboard", "dashboard_password"),
+        },
         "syncthing": {
             "address": f"{stack.syncthing}/",
+            "user": "factory",
             "password": stack.secret("syncthing", "syncthing_gui_password"),
         },
     }
@@ -236,6 +249,31 @@ def test_import_move_empties_the_source(stack: Stack, pictures: Path) -> None:
     assert result.json()["new"] == 2
     assert not [*(pictures / "m").iterdir()]
     assert len(kept_as(stack, "original_path", "%/m/94000%")) == 2
+
+
+@pytest.mark.parametrize("whom", ["Ctrl-C", "SIGTERM"])
+def test_an_import_that_is_interrupted_ends_and_goes_on_later(stack: Stack, pictures: Path, whom: str) -> None:
+    numbers = range(9_600_000, 9_600_800) if whom == "Ctrl-C" else range(9_700_000, 9_700_800)
+    fill(pictures / whom, *numbers)
+    started = subprocess.Popen(
+        [FACTORY, "import", pictures / whom], env=own_environment(), stderr=subprocess.PIPE, start_new_session=True
+    )
+    pattern = f"{numbers[0] // 1000}*.jpg"
+    wait_until(lambda: len([*stack.originals.rglob(pattern)]) > 10, 60, "it imports")
+    if whom == "Ctrl-C":
+        os.killpg(started.pid, signal.SIGINT)
+    else:
+        started.terminate()
+    _, said = started.communicate(timeout=LIMIT)
+
+    assert started.returncode == 130, said
+    assert b"Traceback" not in said
+    assert docker("ps", "-aq", "--filter", "label=com.docker.compose.oneoff=True") == ""
+    assert len([*stack.originals.rglob(pattern)]) < len(numbers)
+    again = run("import", "--json", pictures / whom).json()
+    assert again["new"] + again["duplicates"] == len(numbers)
+    assert again["failed"] == 0
+    assert len([*stack.originals.rglob(pattern)]) == len(numbers)
 
 
 @pytest.mark.parametrize(

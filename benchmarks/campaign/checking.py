@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,6 +14,16 @@ from Stack.tests.real_factory import Factory, wait_until
 
 _LIMIT = 180.0  # seconds for the factory to come to rest
 _LINE = 600  # letters of a violation, which may be about any number of files
+
+# What Python itself prints in a worker that was just being started when its parent was killed.
+_ORPHAN = re.compile(
+    r'Traceback [^\n]*\n  File "<string>", line 1, in <module>\n(?:  [^\n]*\n)+EOFError: Ran out of input\n'
+)
+
+
+def has_traceback(said: str) -> bool:
+    """Whether the factory has printed a traceback of its own."""
+    return "Traceback" in _ORPHAN.sub("", said)
 
 
 def broken(factory: Factory, lefts: Sequence[Left], not_media: Mapping[str, str] | None = None) -> Iterator[str]:

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from benchmarks.campaign.checking import has_traceback
 from benchmarks.campaign.orders import Figures, Orders
 from benchmarks.campaign.ways import Ingest, Up, Way
 from Src.Librarian.tests.promise import assert_promise_kept
@@ -107,7 +108,7 @@ class Campaign:
             if in_the_middle and (done == kills or done % _PER_CHECK == 0):
                 self._check()
         self.way.end()
-        assert "Traceback" not in self.way.said, "a traceback"
+        assert not has_traceback(self.way.said), "a traceback"
 
     def _kill(self, victim: str, moment: Moment) -> bool:
         """Whether it was killed in the middle of filing."""

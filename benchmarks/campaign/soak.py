@@ -20,7 +20,7 @@ from multiprocessing import get_context
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.campaign.checking import broken, in_journal, waiting
+from benchmarks.campaign.checking import broken, has_traceback, in_journal, waiting
 from benchmarks.campaign.load import Load
 from benchmarks.campaign.orders import Figures, Orders
 from benchmarks.campaign.sampling import Use, pids_of, uses
@@ -220,7 +220,7 @@ class _Soak:
             self._blame(["`./factory up` has ended by itself"])
 
     def _complain_of_output(self) -> None:
-        if "Traceback" in self._running.output:
+        if has_traceback(self._running.output):
             self._blame([f"a traceback: {self._running.output[-500:]!r}"])
 
     def _judge(self) -> None:

@@ -39,7 +39,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 async function show(place, data, state) {
   await Promise.all(["leaflet.js", "supercluster.min.js", "topojson-client.min.js"].map(script));
   const world = await json("assets/vendor/world.json");
-  const points = data.point ? null : await json("places.json");
+  const points = data.point ? null : await json(data.places);
   if (state.gone) return;
   const map = L.map(place, {
     preferCanvas: true, worldCopyJump: true, minZoom: 1, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,

@@ -13,6 +13,8 @@ import streamlit as st
 from Src.Dashboard.health import Disk
 from Src.Dashboard.resources import settings
 
+psutil.cpu_percent()  # each call tells what has been since the one before
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -29,7 +31,7 @@ class Machine:
 def machine() -> Machine:
     memory = psutil.virtual_memory()
     return Machine(
-        cpu=psutil.cpu_percent(),  # since the last call
+        cpu=psutil.cpu_percent(),
         cores=psutil.cpu_count() or 1,
         memory_used=memory.total - memory.available,
         memory_total=memory.total,

@@ -13,6 +13,7 @@ from Src.Dashboard.plain import plain
 from Src.Dashboard.resources import settings
 from Src.Shared.models import FATES
 
+NAME_LIMIT = 255  # characters, of what is looked for
 WORDS = {
     "ingested": "filed",
     "duplicate": "duplicate, dropped",
@@ -38,11 +39,11 @@ def show() -> None:
         placeholder="Part of its name, such as IMG_1234; * and ? are wildcards",
         type="search",
         key="activity_search",
-        max_chars=255,
     )
     look.ledger_notice()
-    if name.strip():
-        _found(name.strip())
+    name = name.strip()[:NAME_LIMIT]
+    if name:
+        _found(name)
     else:
         _live()
 

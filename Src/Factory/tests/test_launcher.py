@@ -21,6 +21,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("launcher")
+
 LAUNCHER = Path(__file__).parents[3] / "factory"
 PYTHON = os.path.realpath(sys.executable)
 MAKES_VENV = "making .venv"

@@ -196,6 +196,31 @@ def test_the_same_bytes_are_found_under_any_number_of_the_name(vault: Vault) -> 
     assert folder.standing("a.jpg", 4, sha256(b"two")) is None
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["a.jpg", "IMG_0001.jpg", "no ending", "é" * 125 + ".jpg", "😀" * 60 + ".jpeg", "A.b.c_7.JPG", "🎉" * 63 + "_9"],
+)
+def test_what_stands_behind_a_gap_of_the_numbers_is_found(vault: Vault, name: str) -> None:
+    """As after a kill, when what stood before it was a duplicate, and was taken away."""
+    path = vault.folder(DAY).path
+    names = list(itertools.islice(numbered_names(name), 12))
+    for taken in (*names[:2], names[4], names[11]):
+        (path / taken).write_bytes(taken.encode()[-9:])
+    folder = vault.folder(DAY)
+
+    def standing(taken: str) -> str | None:
+        content = taken.encode()[-9:]
+        found = folder.standing(name, len(content), sha256(content))
+        return None if found is None else found[0]
+
+    assert standing(names[4]) == names[4]
+    assert standing(names[11]) == names[11]
+    folder.remove(names[11], os.stat(path / names[11]).st_ino)
+    (path / names[11]).unlink()
+    assert standing(names[11]) is None
+    assert folder.first_free(name, lambda target: open(target, "xb").close()) == names[2]
+
+
 def test_the_same_bytes_are_found_under_the_portable_name(vault: Vault) -> None:
     path = vault.folder(DAY).path
     (path / "12_30_00.jpg").write_bytes(b"one")

@@ -6,13 +6,12 @@ import time
 
 from sqlalchemy import text
 
-from Src.Shared.database import Database, LedgerUnavailable
-from Src.Shared.migrations import LedgerTooNew
+from Src.Shared.database import Database, LedgerTooNew, LedgerUnavailable
+from Src.Shared.heartbeat_service import READY_LIMIT
 from Src.Shared.monitor.finding import Finding, Findings
 
 SLOW = 1.0  # seconds for an answer without any work
 CROWDED = 0.9  # of the connections that there may be
-READY_LIMIT = 5.0  # seconds to wait for an embedded server that is starting
 
 _AWAY = (
     "nothing is lost: photos are still filed, their rows wait in the journal. See why it does not answer "

@@ -17,11 +17,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, text
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
-from Src.Shared.database import Database, LedgerUnavailable
+from Src.Shared.database import Database, LedgerTooNew, LedgerUnavailable
 from Src.Shared.docker_api import CONTAINERS
+from Src.Shared.heartbeat_service import READY_LIMIT
 from Src.Shared.models import SystemStatus
 from Src.Shared.monitor.finding import Finding, Findings
 
@@ -67,19 +67,17 @@ class Heartbeats:
     def look(self) -> Findings:
         """Marks the silent. Finds nothing while the database is away."""
         try:
+            if self._asked is None or self._was_away:
+                self._database.ensure_ready(READY_LIMIT)
             with self._database.session() as session:
                 return self._look(session)
-        except LedgerUnavailable:
+        except (LedgerUnavailable, LedgerTooNew):  # the check of the database tells
             self._was_away = True
             return {}
 
     def _look(self, session: Session) -> Findings:
         now = self._steady_time()
-        try:
-            rows = session.execute(_STATUSES).all()
-        except ProgrammingError:  # there are no tables yet
-            session.rollback()
-            return {}
+        rows = session.execute(_STATUSES).all()
         if not rows:
             return {}
         first = self._asked is None and not self._was_away

@@ -72,7 +72,8 @@ def targets(urls: Sequence[str]) -> list[Target]:
         return []
     from apprise import Apprise  # large: only where alerts are wanted
 
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # its words hold parts of the URLs
+    for name in ("apprise", "urllib3"):  # their words hold parts of the URLs
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     found = []
     for number, url in enumerate(urls, start=1):
         plugin = Apprise.instantiate(url)

@@ -7,7 +7,8 @@ import threading
 import time
 
 from Src.Shared.cleanup_script import delete_old_heartbeats
-from Src.Shared.database import Database, LedgerUnavailable
+from Src.Shared.database import Database, LedgerTooNew, LedgerUnavailable
+from Src.Shared.heartbeat_service import READY_LIMIT
 from Src.Shared.monitor.finding import Findings
 
 DAY = 86400.0
@@ -27,8 +28,9 @@ class Retention:
     def look(self) -> Findings:
         if time.monotonic() >= self._due:
             try:
+                self._database.ensure_ready(READY_LIMIT)
                 deleted = delete_old_heartbeats(self._database, self._days, stop=self._stop)
-            except LedgerUnavailable:  # the check of the database tells
+            except (LedgerUnavailable, LedgerTooNew):  # the check of the database tells
                 return {}
             log.info("Deleted %d heartbeats older than %d days", deleted, self._days)
             self._due = time.monotonic() + DAY

@@ -22,7 +22,7 @@ from Src.Shared import liveness
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.heartbeat_service import HeartbeatService
 from Src.Shared.liveness import LivenessFile, problem_with
-from Src.Shared.models import Base, SystemStatus, SystemStatusHistory
+from Src.Shared.models import SystemStatus, SystemStatusHistory
 from Src.Shared.settings import PROJECT_ROOT
 from Src.Shared.tests.postgres_helpers import wait_until
 
@@ -95,8 +95,8 @@ def test_the_first_heartbeat_comes_at_once_and_the_last_at_the_end(database: Dat
 
 def test_the_first_heartbeat_makes_the_tables(database: Database) -> None:
     with database.session() as session:
-        for table in ("alembic_version", *Base.metadata.tables):
-            session.execute(text(f"DROP TABLE {table}"))
+        session.execute(text("DROP SCHEMA public CASCADE"))
+        session.execute(text("CREATE SCHEMA public"))
     with _beating(database):
         wait_until(lambda: _tables(database) > 0 and len(_history(database)) == 1)
 

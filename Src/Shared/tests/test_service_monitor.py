@@ -133,7 +133,7 @@ def test_a_silent_service_is_marked_and_told_and_so_is_its_return(
         session.execute(
             text("INSERT INTO system_status VALUES ('librarian', now() - interval '1 hour', 'OK', 'filing', NULL, 60)")
         )
-    with monitor(factory_settings, ALERT_URLS=receiver.url) as running:
+    with monitor(factory_settings, ALERT_URLS=receiver.url, LOG_LEVEL="DEBUG") as running:
         wait_until(lambda: receiver.titles == ["Photo Factory: librarian ERROR"])
         row = rows(database)["librarian"]
         assert row.status == "ERROR" and row.message is not None and row.message.startswith("silent since ")

@@ -44,8 +44,8 @@ class HttpReceiver:
 
     @property
     def url(self) -> str:
-        """For Apprise, with a password in it."""
-        return f"json://user:sesame@127.0.0.1:{self._server.server_address[1]}/alerts"
+        """For Apprise, with a password and a token in it."""
+        return f"json://user:sesame@127.0.0.1:{self._server.server_address[1]}/bot-sesame/alerts"
 
     @property
     def titles(self) -> list[str]:

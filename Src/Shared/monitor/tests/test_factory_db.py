@@ -14,7 +14,7 @@ from Src.Shared.monitor import factory_db as module
 from Src.Shared.monitor.factory_db import FactoryDb
 from Src.Shared.monitor.finding import Finding
 from Src.Shared.settings import Settings, load_settings
-from Src.Shared.tests.postgres_helpers import is_up, kill_server
+from Src.Shared.tests.postgres_helpers import is_up, kill_server, wait_until
 
 
 def look(database: Database) -> Finding:
@@ -79,8 +79,8 @@ def test_an_embedded_server_that_was_killed_is_started(embedded: Database, postg
     def look() -> str:
         return check.look()["factory-db"].state
 
-    assert look() == "OK", "nobody else has started it yet"
+    wait_until(lambda: look() == "OK")  # nobody else starts it
     kill_server(data)
     assert look() == "ERROR"
-    assert look() == "OK"
+    wait_until(lambda: look() == "OK")
     assert is_up(data)

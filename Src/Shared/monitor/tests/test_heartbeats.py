@@ -199,7 +199,8 @@ def test_a_service_that_nobody_watches_any_more_disappears(database: Database) -
         assert session.scalars(select(SystemStatus.service_name)).all() == ["librarian"]
 
 
-def test_a_ledger_without_tables_has_no_services(database: Database) -> None:
+def test_a_new_ledger_has_no_services(database: Database) -> None:
     with database.session() as session:
-        session.execute(text("DROP TABLE system_status"))
+        session.execute(text("DROP SCHEMA public CASCADE"))
+        session.execute(text("CREATE SCHEMA public"))
     assert Heartbeats(database, ()).look() == {}

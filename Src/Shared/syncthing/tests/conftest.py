@@ -10,6 +10,12 @@ import pytest
 from Src.Shared.syncthing.tests.real_syncthing import RealSyncthing, running
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "syncthing" in item.fixturenames:
+            item.add_marker("needs_programs")
+
+
 @pytest.fixture
 def inbox(tmp_path: Path) -> Path:
     path = tmp_path / "factory" / "Photos_Inbox"

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PYTHON = os.path.realpath(sys.executable)
-STANDS_ALONE = ("__init__", "stack", "backup", "postgres_programs", "problems")
+STANDS_ALONE = ("__init__", "stack_commands", "stack", "stack_import", "backup", "postgres_programs", "problems")
 
 WITHOUT_IT = "requirements.txt: No such file"  # said where it goes on to make a .venv, for which there is nothing here
 
@@ -198,7 +198,7 @@ def test_psql_reads_its_input(project: Project) -> None:
 
 def test_the_monitor_tells_of_phones_and_knows_the_hosts_address(project: Project) -> None:
     assert project.told("phone", "--accept", "my phone")["args"] == [
-        *("exec", "--env", "FACTORY_HOST_ADDRESS=192.0.2.7", "id-of-service-monitor"),
+        *("exec", "--env", "FACTORY_HOST_ADDRESS=tcp://192.0.2.7:22000", "id-of-service-monitor"),
         *("python", "-m", "Src.Factory", "phone", "--accept", "my phone"),
     ]
 

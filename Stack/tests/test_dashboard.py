@@ -1,0 +1,357 @@
+"""The dashboard as people have it: served by `./factory up`, looked at with a real browser.
+
+One factory for all, with a real ledger, real photos and real Syncthings; a test leaves it as healthy as it was. With
+FACTORY_SCREENSHOTS=FOLDER, pictures of all pages, in both themes and at both widths, are put there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from Src.Shared.syncthing.tests.real_syncthing import API_KEY, RealSyncthing, running
+from Stack.tests.browser import NARROW, PAGES, WIDE, Browser, Theme, Visitor, beginning, chromium
+from Stack.tests.conftest import ExternalLedger, new_ledger
+from Stack.tests.photos import unique_jpeg
+from Stack.tests.real_factory import SAMPLES, SHORT_DELAYS, Factory, Running, unprivileged, wait_until
+
+pytestmark = [pytest.mark.needs_programs, pytest.mark.xdist_group("dashboard")]
+
+PASSWORD = "correct horse battery staple"
+HEARTBEAT = 4  # seconds; late after 6, silent after 12
+AWAY = "The database has not answered"
+
+HOSTILE = "<img src=x onerror=alert(1)>"  # a name
+HOSTILE_EXIF = f"![x](http://outside.example/x.png){HOSTILE}:red[$x$]"
+UNREADABLE = f"{HOSTILE} unreadable.jpg"
+LONG = f"{'a name as long as names can be ' * 7}.jpg"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A factory that runs, what it works with, and who may look at it."""
+
+    factory: Factory
+    ledger: ExternalLedger
+    syncthing: RealSyncthing
+    browser: Browser
+    running: Running
+
+    def put(self, name: str, content: bytes) -> Path:
+        """Into the inbox, at once and complete."""
+        hidden = self.factory.inbox / ".arriving"
+        hidden.write_bytes(content)
+        return hidden.rename(self.factory.inbox / name)
+
+    def wait_filed(self, name: str) -> None:
+        known = "SELECT 1 FROM ingest_events WHERE original_name = %s AND fate = 'ingested'"
+        wait_until(lambda: self.ledger.sql(known, name), 60, f"{name} is filed")
+
+
+@pytest.fixture(scope="module")
+def first_start(external_socket: Path) -> Iterator[Site]:
+    """A factory in which there is no photo yet."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pf-e2e-") as name,
+        new_ledger(external_socket) as ledger,
+        running(Path(name) / "syncthing", "factory") as syncthing,
+    ):
+        factory = Factory(Path(name) / "factory")
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        factory.environment = {
+            **SHORT_DELAYS,
+            "DATABASE_URL": ledger.url,
+            "SYNCTHING_URL": syncthing.url,
+            "SYNCTHING_API_KEY": API_KEY,
+            "DASHBOARD_PORT": str(port),
+            "DASHBOARD_PASSWORD": PASSWORD,
+            "HEARTBEAT_INTERVAL": str(HEARTBEAT),
+            "RETRY_FIRST_DELAY": "3600",
+        }
+        factory.run("phone")  # sets Syncthing up
+        with (
+            factory.start("up", wrapper=unprivileged()) as up,
+            chromium(f"http://127.0.0.1:{port}/") as browser,
+        ):
+            up.wait_for("watching ")
+            up.wait_for("serving http")
+            browser.log_in(PASSWORD)
+            yield Site(factory, ledger, syncthing, browser, up)
+
+
+@pytest.fixture(scope="module")
+def first_look(first_start: Site) -> dict[str, str]:
+    """What each page says before the first photo has come."""
+    said = {}
+    for width, theme in ((WIDE, "light"), (NARROW, "dark")):
+        with first_start.browser.visit(width, theme) as visitor:
+            visitor.arrive()
+            for page in PAGES:
+                visitor.go(page)
+                visitor.picture(f"first-{page}-{width}-{theme}")
+                said[page] = visitor.page.get_by_test_id("stMain").inner_text()
+            assert_well(visitor)
+    return said
+
+
+@pytest.fixture(scope="module")
+def site(first_start: Site, first_look: dict[str, str]) -> Site:
+    """With photos, one of which cannot be read, and something else; every name and text that could be hostile is."""
+    site = first_start
+    for sample in sorted(SAMPLES.iterdir()):
+        shutil.copy(sample, site.factory.inbox)
+    site.put(f"{HOSTILE}.jpg", hostile_jpeg())
+    site.put(LONG, unique_jpeg(1))
+    site.put(f"{HOSTILE} again.jpg", hostile_jpeg())
+    site.put(f"{HOSTILE}.txt", b"not a photo")
+    hidden = site.factory.inbox / ".arriving"
+    hidden.write_bytes(unique_jpeg(2))
+    hidden.chmod(0)
+    hidden.rename(site.factory.inbox / UNREADABLE)
+    wait_until(lambda: [*site.factory.inbox.glob("*.jpg")] == [site.factory.inbox / UNREADABLE], 60, "all is filed")
+    wait_until(lambda: site.ledger.sql("SELECT 1 FROM inbox_files WHERE state = 'failing'"), 60, "one is not")
+    return site
+
+
+def hostile_jpeg() -> bytes:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x010E] = HOSTILE, HOSTILE_EXIF, HOSTILE_EXIF  # make, model, description
+    exif.get_ifd(0x8769)[0x9003] = "2024:05:17 12:00:00"
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)})
+    made = BytesIO()
+    Image.linear_gradient("L").resize((640, 480)).convert("RGB").save(made, "jpeg", exif=exif)
+    return made.getvalue()
+
+
+def assert_well(visitor: Visitor) -> None:
+    """No page failed, nothing of what was shown was obeyed, and nobody outside was asked."""
+    assert visitor.exceptions() == []
+    assert visitor.complaints == []
+    assert visitor.dialogs == []
+    assert visitor.page.locator("img[src=x]").count() == 0
+    assert visitor.asked == {visitor.home.split("/")[2]}
+
+
+def test_the_first_look_says_how_to_begin(first_look: dict[str, str], first_start: Site) -> None:
+    assert "All good: ready for the first photo" in first_look["Overview"]
+    assert str(first_start.factory.inbox) in first_look["Overview"]
+    assert "No photos yet" in first_look["Library"]
+    assert "No photo with a place yet" in first_look["Map"]
+    assert "Nothing of this kind has happened yet" in first_look["Activity"]
+    assert "No problems." in first_look["Problems"]
+    assert "Scan this on the phone" in first_look["Phone"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_every_page_loads_and_fits(site: Site, width: int, theme: Theme) -> None:
+    with site.browser.visit(width, theme) as visitor:
+        visitor.arrive()
+        for page in PAGES:
+            visitor.go(page)
+            assert visitor.overflow() == 0, page
+            visitor.picture(f"{page}-{width}-{theme}")
+            assert visitor.exceptions() == []
+        visitor.go("Library")
+        visitor.page.get_by_role("button", name="DSCN0010.jpg").click()
+        expect(visitor.page.get_by_role("dialog").get_by_text("DSCN0010.jpg").first).to_be_visible()
+        visitor.picture(f"Photo-{width}-{theme}")
+        assert_well(visitor)
+
+
+def test_what_comes_in_shows_up_without_a_reload(site: Site) -> None:
+    with site.browser.visit() as visitor:
+        visitor.arrive()
+        page = visitor.page
+        page.evaluate("window.notReloaded = true")
+        pictures = page.locator(".pf-pictures img")
+        before = pictures.first.get_attribute("src")
+        [(originals,)] = site.ledger.sql("SELECT count(*) FROM media_assets")
+        assert before
+
+        site.put("just now.jpg", unique_jpeg(3))
+
+        expect(pictures.first).not_to_have_attribute("src", before)
+        expect(page.get_by_test_id("stMetric").filter(has_text="Originals")).to_contain_text(f"{originals + 1}")
+        assert page.evaluate("window.notReloaded")
+        assert_well(visitor)
+
+
+def test_hostile_names_and_exif_are_text_everywhere(site: Site) -> None:
+    name = f"{HOSTILE}.jpg"
+    with site.browser.visit() as visitor:
+        page = visitor.page
+        visitor.arrive()
+
+        visitor.go("Library")
+        page.get_by_role("combobox", name="Camera").click()
+        expect(page.get_by_role("option").filter(has_text=HOSTILE_EXIF)).to_be_visible()
+        page.get_by_role("option").filter(has_text=HOSTILE_EXIF).click()
+        page.get_by_role("button", name=name, exact=True).click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_text(name, exact=True).first).to_be_visible()
+        expect(dialog.get_by_text(f"{HOSTILE} {HOSTILE_EXIF}")).to_be_visible()
+        page.keyboard.press("Escape")
+
+        visitor.go("Activity")
+        expect(visitor.table(name).first).to_be_attached()
+        page.get_by_role("textbox", name="Where is my photo?").fill(HOSTILE)
+        page.keyboard.press("Enter")
+        expect(visitor.table(f"{HOSTILE} again.jpg").first).to_be_attached()
+
+        visitor.go("Problems")
+        expect(visitor.table(UNREADABLE).first).to_be_attached()
+        expect(visitor.table(f"{HOSTILE}.txt").first).to_be_attached()
+
+        visitor.go("Services")
+        expect(page.get_by_test_id("stCode").get_by_text(HOSTILE).first).to_be_visible()
+        assert_well(visitor)
+
+
+def test_a_phone_with_a_hostile_name_asks_and_is_let_in(site: Site) -> None:
+    with (
+        running(site.factory.data.parent / "phone", f"{HOSTILE_EXIF}") as phone,
+        site.browser.visit() as visitor,
+    ):
+        visitor.arrive()
+        visitor.go("Phone")
+        phone.add(site.syncthing.id, site.syncthing.address)
+        expect(visitor.page.get_by_text(HOSTILE_EXIF)).to_be_visible()
+        visitor.page.get_by_role("button", name="Accept").click()
+        expect(visitor.alert("is let in")).to_be_visible()
+        assert phone.id in {device["deviceID"] for device in site.syncthing.client.config_devices()}
+        assert_well(visitor)
+
+
+def test_retry_works(site: Site) -> None:
+    with site.browser.visit() as visitor:
+        visitor.arrive()
+        visitor.go("Problems")
+        expect(visitor.table("Permission denied").first).to_be_attached()
+        (site.factory.inbox / UNREADABLE).chmod(0o644)
+
+        visitor.page.get_by_role("button", name="Try all again now").click()
+
+        expect(visitor.alert("1 file will be tried again within seconds")).to_be_visible()
+        site.wait_filed(UNREADABLE)
+        expect(visitor.table(UNREADABLE)).to_have_count(0)
+        assert_well(visitor)
+
+
+def test_a_person_finds_things_in_under_three_clicks(site: Site) -> None:
+    with site.browser.visit() as visitor:
+        visitor.arrive()
+        page = visitor.page
+        page.evaluate("window.clicks = 0; addEventListener('click', (event) => clicks += event.isTrusted, true)")
+
+        def clicks() -> int:
+            count = int(page.evaluate("clicks"))
+            page.evaluate("clicks = 0")
+            return count
+
+        visitor.go("Library")
+        page.get_by_role("textbox", name="Name").click()
+        page.keyboard.type("dscn")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name=beginning("Canon_40D"))).to_have_count(0)
+        expect(page.get_by_role("button", name="DSCN0010.jpg")).to_be_visible()
+        assert clicks() < 3, "a photo by its name"
+
+        visitor.go("Activity")
+        page.get_by_role("textbox", name="Where is my photo?").click()
+        page.keyboard.type("again.jpg")
+        page.keyboard.press("Enter")
+        expect(visitor.table("duplicate, dropped").first).to_be_attached()
+        assert clicks() < 3, "what became of a file"
+
+        visitor.go("Problems")
+        expect(page.get_by_text("Not photos or videos")).to_be_visible()
+        expect(visitor.table(f"{HOSTILE}.txt").first).to_be_attached()
+        assert clicks() < 3, "why a file is not filed"
+
+        visitor.go("Phone")
+        expect(page.get_by_alt_text("The factory's Syncthing device ID as a QR code")).to_be_visible()
+        assert clicks() < 3, "the QR code"
+
+
+def test_a_librarian_that_stops_turns_the_page_yellow_then_red(site: Site) -> None:
+    librarian = site.factory.named("Src.Librarian.librarian")[0]
+    with site.browser.visit() as visitor:
+        visitor.arrive()
+        expect(visitor.alert("All good")).to_be_visible()
+        os.kill(librarian, signal.SIGSTOP)
+        try:
+            expect(visitor.alert("The librarian is late")).to_be_visible()
+            expect(visitor.page.get_by_test_id("stAlertContentWarning")).to_contain_text("The librarian is late")
+            expect(visitor.page.get_by_test_id("stAlertContentError")).to_contain_text("The librarian has been silent")
+            visitor.picture("silent")
+        finally:
+            os.kill(librarian, signal.SIGCONT)
+        expect(visitor.page.get_by_test_id("stAlertContentSuccess")).to_contain_text("All good")
+        assert_well(visitor)
+
+
+def test_a_killed_dashboard_comes_back_and_the_page_goes_on_by_itself(site: Site) -> None:
+    with site.browser.visit() as visitor:
+        visitor.arrive()
+        visitor.page.evaluate("window.notReloaded = true")
+        for pid in site.factory.named("-m Src.Dashboard"):
+            os.kill(pid, signal.SIGKILL)
+        site.put("after the kill.jpg", unique_jpeg(4))
+        [(originals,)] = site.ledger.sql("SELECT count(*) FROM media_assets")
+        shown = visitor.page.get_by_test_id("stMetric").filter(has_text="Originals")
+        site.wait_filed("after the kill.jpg")
+        [(originals,)] = site.ledger.sql("SELECT count(*) FROM media_assets")
+        expect(shown).to_contain_text(f"{originals}")
+        assert visitor.page.evaluate("window.notReloaded")
+        assert visitor.exceptions() == []
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_with_the_database_away_every_page_says_so_and_recovers(site: Site, width: int) -> None:
+    with site.browser.visit(width) as visitor:
+        visitor.arrive()
+        site.ledger.forwarder.cut()
+        try:
+            expect(visitor.alert(f"{AWAY} for").filter(has_text="photos are still being filed")).to_be_visible()
+            for page in PAGES:
+                visitor.go(page)
+                if page != "Phone":  # which is not about the ledger
+                    expect(visitor.alert(AWAY).first).to_be_visible()
+                visitor.picture(f"away-{page}-{width}")
+                assert visitor.exceptions() == []
+        finally:
+            site.ledger.forwarder.reopen()
+        visitor.go("Overview")
+        expect(visitor.alert("All good")).to_be_visible()
+        for page in PAGES:
+            visitor.go(page)
+            expect(visitor.alert(AWAY)).to_have_count(0)
+        assert_well(visitor)
+
+
+def test_the_password_keeps_out_who_has_none(site: Site) -> None:
+    with site.browser.visit(stranger=True) as visitor:
+        page = visitor.page
+        for address in ("", "library", "?page=library"):
+            page.goto(visitor.home + address)
+            expect(page.get_by_label("Password")).to_be_visible()
+            assert "Overview" not in page.content()
+        visitor.log_in("wrong")
+        expect(page.get_by_role("alert")).to_have_text("Not right.")
+        visitor.log_in(PASSWORD)
+        expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+        page.goto(f"{visitor.home}logout")
+        expect(page.get_by_label("Password")).to_be_visible()
