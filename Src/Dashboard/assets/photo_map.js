@@ -30,8 +30,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   });
   return () => {
     state.gone = true;
-    state.observer?.disconnect();
-    state.map?.remove();
+    state.size?.disconnect();
+    state.map?.stop().remove();
     maps.delete(place);
   };
 }
@@ -53,8 +53,8 @@ async function show(place, data, state) {
   } else {
     drawPlaces(map, points, (area) => state.choose(area));
   }
-  state.observer = new ResizeObserver(() => map.invalidateSize());
-  state.observer.observe(place);
+  state.size = new ResizeObserver(() => map.invalidateSize());
+  state.size.observe(place);
 }
 
 async function json(address) {
