@@ -14,6 +14,7 @@ import streamlit as st
 from Src.Dashboard.data.library import Area, Photo
 from Src.Dashboard.picture_route import picture_url
 from Src.Dashboard.plain import plain
+from Src.Dashboard.routes import PLACES
 from Src.Dashboard.thumbnails import Size
 from Src.Shared.ledger_text import from_ledger
 
@@ -56,7 +57,9 @@ def timeline(months: Sequence[tuple[date, int]], *, here: date | None, key: str)
 
 def places_map(*, key: str, height: int = 520) -> Area | None:
     """The places of all photos, clustered; the area of the cluster that was just clicked."""
-    chosen: dict[str, int] | None = _map(key=key, data={"height": height}, on_area_change=_nothing).area
+    chosen: dict[str, int] | None = _map(
+        key=key, data={"height": height, "places": PLACES}, on_area_change=_nothing
+    ).area
     return Area(**chosen) if chosen else None
 
 

@@ -85,7 +85,8 @@ def verdict(now: Situation) -> Verdict:
     """The worst in one sentence, and what else is wrong."""
     found: list[tuple[Level, str]] = [*_ledger(now), *_vault(now)]
     for service in now.services:
-        found += _service(service)
+        if now.ledger_away is None or service.name != "librarian":  # else said already
+            found += _service(service)
     found += _disks(now)
     found += _files(now)
     found.sort(key=lambda one: one[0] != "error")  # stable: within a level as above

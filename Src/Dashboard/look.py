@@ -38,6 +38,11 @@ _STYLE = """
                                            font-weight: 600; }
   [data-testid="stMetricValue"], [data-testid="stText"] { font-variant-numeric: tabular-nums; }
   [data-testid="stText"] { overflow-wrap: anywhere; white-space: pre-wrap; }
+  /* What is about to be shown anew stays as it is: no flicker. */
+  [data-stale="true"] { opacity: 1 !important; transition: none !important; }
+  [data-testid="stHeaderActionElements"], [data-testid="stVegaLiteChart"] [data-testid="stElementToolbar"],
+  [data-testid="stElementContainer"]:has([data-testid="stVegaLiteChart"]) [data-testid="stElementToolbar"]
+    { display: none; }
   [class*="st-key-grid-"] { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(8.25rem, 1fr)); }
   [class*="st-key-grid-cards"] { grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); }
   [class*="st-key-grid-"] > * { width: auto !important; min-width: 0; }
@@ -47,6 +52,7 @@ _STYLE = """
   @media (max-width: 640px) {
     [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
     .pf-pictures { grid-template-columns: repeat(3, 1fr); }
+    [data-testid^="stBaseButton-segmented_control"] { padding-left: .7rem; padding-right: .7rem; }
   }
 </style>
 """

@@ -1,8 +1,13 @@
-"""What browsers ask for besides the pages. It is behind the same login as they are."""
+"""What browsers ask for besides the pages. It is behind the same login as they are.
+
+But where people log in with OpenID Connect, only Streamlit's pages know who has: so what tells of photos has an address
+that only those know who were shown a page.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from pathlib import Path
 
 from starlette.requests import Request
@@ -13,6 +18,8 @@ from starlette.staticfiles import StaticFiles
 from Src.Dashboard.ledger import TooSlow
 from Src.Dashboard.picture_route import PICTURES
 from Src.Shared.database import LedgerUnavailable
+
+PLACES = f"places/{secrets.token_urlsafe(16)}.json"  # relative to the pages
 
 
 async def _places(_request: Request) -> Response:
@@ -28,6 +35,6 @@ async def _places(_request: Request) -> Response:
 
 ROUTES = [
     PICTURES,
-    Route("/places.json", _places),
+    Route(f"/{PLACES}", _places),
     Mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets")),
 ]

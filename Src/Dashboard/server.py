@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, redirect_stdout, suppress
 from pathlib import Path
 
-from Src.Dashboard.exposure import has_oidc, is_loopback, refusal, url
+from Src.Dashboard.exposure import SECRETS, has_oidc, is_loopback, refusal, url
 from Src.Shared.logs import configure_logging
 from Src.Shared.runner_watch import end_with_runner
 from Src.Shared.settings import Settings, SettingsError, load_settings
@@ -110,6 +110,7 @@ def _serve(settings: Settings) -> None:
                 "server.headless": True,
                 "browser.serverAddress": "localhost",  # else it asks a host on the internet for our address
                 "browser.gatherUsageStats": False,
+                "secrets.files": [str(SECRETS)] if has_oidc() else [],
             }
         )
 

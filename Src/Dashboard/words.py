@@ -13,12 +13,6 @@ def span(seconds: float) -> str:
     raise AssertionError
 
 
-def short_span(seconds: float) -> str:
-    """The same where there is little room: 4 min."""
-    number, unit = span(seconds).split(" ")
-    return f"{number} {({'d': 'd', 'h': 'h', 'm': 'min', 's': 's'})[unit[0]]}"
-
-
 def ago(seconds: float) -> str:
     return "just now" if seconds < 1 else f"{span(seconds)} ago"
 

@@ -41,6 +41,8 @@ BATCH = 64
 
 # Real photos and videos make ExifTool take up to 50 MB; hostile ones of a few kB could make it take gigabytes.
 MOST_MEMORY = 64 * 2**20
+# What one file made it take, it keeps: beyond this it is ended, and started again for the next files.
+KEPT_MEMORY = 54 * 2**20
 # Far more than all tags asked for of a whole batch; a hostile text may be of any length.
 MOST_OUTPUT = 8 * 2**20
 
@@ -150,11 +152,16 @@ class ExifToolReader:
         except (ExifToolSilent, ExifToolDied) as reason:
             log.warning("%s Asking again for each of %d files.", reason, len(paths))
             records = []
+        self._end_large()
         # ExifTool leaves out what it could not open, and damages the names it gives back when they are not
         # UTF-8: only a full answer tells by its order which record belongs to which file.
         if len(records) == len(paths):
             return [_answer(record) for record in records]
         return [self._read_one(path) for path in paths]
+
+    def _end_large(self) -> None:
+        if self._process is not None and self._process.alive and self._process.memory > KEPT_MEMORY:
+            self._process.stop()
 
     def _read_one(self, path: str) -> Answer:
         try:
@@ -255,6 +262,15 @@ class _StayOpen(ExifTool):  # type: ignore[misc]  # PyExifTool has no type hints
     def pid(self) -> int | None:
         """The process's id."""
         return self._process.pid if self._process is not None else None
+
+    @property
+    def memory(self) -> int:
+        """Bytes of it that are in memory (proc(5), statm); 0 where nobody tells."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * resource.getpagesize()
+        except OSError:
+            return 0
 
     def ask(self, arguments: Sequence[bytes]) -> bytes:
         """What ExifTool prints on stdout for `arguments`, one line each."""

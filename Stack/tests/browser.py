@@ -19,6 +19,9 @@ LIMIT = 30_000  # milliseconds that no single step should need
 PAGES = ("Overview", "Library", "Map", "Activity", "Problems", "Services", "Phone")
 WIDE, NARROW = 1400, 390  # pixels
 HEIGHT = 900
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 14; Pixel 7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Mobile Safari/537.36"
+)
 
 Theme = Literal["light", "dark"]
 
@@ -28,6 +31,7 @@ _ALL_PICTURES_THERE = """() => {
         (one) => [...(one.tagName === "IMG" ? [one] : []), ...(one.shadowRoot ? images(one.shadowRoot) : [])]);
     return images(document).every((image) => image.complete);
 }"""
+_HEIGHT = """() => document.querySelector('[data-testid="stMain"]').scrollHeight"""
 _AT_REST = """() =>
     document.querySelector('[data-testid="stApp"]').getAttribute("data-test-script-state") === "notRunning"
     && !document.querySelector('[data-testid="stSkeleton"]')"""
@@ -102,19 +106,21 @@ class Visitor:
             )
         )
 
-    def picture(self, name: str) -> None:
-        """The whole page, into a file of the folder FACTORY_SCREENSHOTS; without that, nothing."""
+    def picture(self, name: str, *, whole: bool = True) -> None:
+        """The whole page, or what of it is in view, into a file of the folder FACTORY_SCREENSHOTS if that is set."""
         folder = os.environ.get("FACTORY_SCREENSHOTS")
         size = self.page.viewport_size
         if not folder or size is None:
             return
         Path(folder).mkdir(parents=True, exist_ok=True)
-        height = self.page.evaluate("""() => document.querySelector('[data-testid="stMain"]').scrollHeight""")
-        self.page.set_viewport_size({"width": size["width"], "height": max(HEIGHT, height)})
-        self.wait(_ALL_PICTURES_THERE)
+        self.wait(_AT_REST)
+        while whole and size["height"] < (height := int(self.page.evaluate(_HEIGHT))):  # it grows as parts of it come
+            size["height"] = height
+            self.page.set_viewport_size(size)
+            self.wait(_ALL_PICTURES_THERE)
         self.wait(_AT_REST)
         self.page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
-        self.page.set_viewport_size(size)
+        self.page.set_viewport_size({"width": size["width"], "height": HEIGHT})
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -154,8 +160,12 @@ class Browser:
     @contextmanager
     def visit(self, width: int = WIDE, theme: Theme = "light", *, stranger: bool = False) -> Iterator[Visitor]:
         """A new window. A stranger is not logged in."""
+        narrow = width < WIDE
         context = self._chromium.new_context(
             viewport={"width": width, "height": HEIGHT},
+            is_mobile=narrow,
+            has_touch=narrow,
+            user_agent=PHONE if narrow else None,
             color_scheme=theme,
             storage_state=None if stranger else self._cookies,
             locale="en-GB",

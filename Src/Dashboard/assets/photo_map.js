@@ -30,6 +30,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   });
   return () => {
     state.gone = true;
+    state.observer?.disconnect();
     state.map?.remove();
     maps.delete(place);
   };
@@ -38,7 +39,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 async function show(place, data, state) {
   await Promise.all(["leaflet.js", "supercluster.min.js", "topojson-client.min.js"].map(script));
   const world = await json("assets/vendor/world.json");
-  const points = data.point ? null : await json("places.json");
+  const points = data.point ? null : await json(data.places);
   if (state.gone) return;
   const map = L.map(place, {
     preferCanvas: true, worldCopyJump: true, minZoom: 1, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
@@ -52,7 +53,8 @@ async function show(place, data, state) {
   } else {
     drawPlaces(map, points, (area) => state.choose(area));
   }
-  new ResizeObserver(() => map.invalidateSize()).observe(place);
+  state.observer = new ResizeObserver(() => map.invalidateSize());
+  state.observer.observe(place);
 }
 
 async function json(address) {

@@ -29,12 +29,32 @@ class Machine:
 def machine() -> Machine:
     memory = psutil.virtual_memory()
     return Machine(
-        cpu=psutil.cpu_percent(),  # since the last call
+        cpu=_processors().percent(),
         cores=psutil.cpu_count() or 1,
         memory_used=memory.total - memory.available,
         memory_total=memory.total,
         disks=_disks(settings().inbox, settings().storage),
     )
+
+
+class _Processors:
+    """How busy they were since the last look. psutil remembers that for each thread, and each run of a page is one."""
+
+    def __init__(self) -> None:
+        self._busy, self._all = 0.0, 0.0
+
+    def percent(self) -> float:
+        times = psutil.cpu_times()._asdict()
+        every = sum(time for kind, time in times.items() if not kind.startswith("guest"))  # which user has in it
+        busy = every - times["idle"] - times.get("iowait", 0.0)
+        busy_since, all_since = busy - self._busy, every - self._all
+        self._busy, self._all = busy, every
+        return min(100.0, max(0.0, 100.0 * busy_since / all_since)) if all_since > 0 else 0.0
+
+
+@st.cache_resource(show_spinner=False)
+def _processors() -> _Processors:
+    return _Processors()
 
 
 @st.cache_data(ttl=30, show_spinner=False)

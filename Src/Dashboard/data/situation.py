@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from Src.Dashboard.data import arrivals, inbox, machine, services
 from Src.Dashboard.data.services import Heartbeat
-from Src.Dashboard.health import Situation, Verdict, verdict
+from Src.Dashboard.health import ALIVE, SILENT, Service, Situation, Verdict, verdict
 from Src.Dashboard.ledger import TooSlow
 from Src.Dashboard.resources import ledger, settings
 from Src.Librarian.vault import Vault
@@ -17,13 +17,12 @@ from Src.Shared.docker_api import Container, DockerUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How things are, what that means, and which parts of the factory could not be asked (and why)."""
+    """Each service, what it all means, and what could not be asked besides the ledger (and why)."""
 
-    situation: Situation
+    services: list[Service]
     verdict: Verdict
     missing: dict[str, str]
     containers: dict[str, Container]
-    heartbeats: dict[str, Heartbeat]
 
 
 def look_around() -> Found:
@@ -42,16 +41,20 @@ def look_around() -> Found:
         originals = totals.originals
         if totals.last_filed_at is not None:
             last_filed = max(0.0, (datetime.now(UTC) - totals.last_filed_at).total_seconds())
-    except (LedgerUnavailable, TooSlow) as error:
+    except LedgerUnavailable:
+        pass  # the verdict tells
+    except TooSlow as error:
         missing["The database"] = str(error)
     if not machine.has_exiftool():
         missing["ExifTool"] = "not installed here, so RAW photos show without a picture"
     away = ledger().away_for()
+    if away is not None:
+        beats = _signs_of_life()
     known = services.services(beats, running)
     now = Situation(
-        services=known if away is None else [one for one in known if one.container is not None],
+        services=known,
         ledger_away=away,
-        librarian_alive=machine.seconds_since_touch("librarian"),
+        librarian_alive=_librarian_alive(running),
         disks=machine.machine().disks,
         disk_warning=settings().disk_warning,
         disk_error=settings().disk_error,
@@ -60,4 +63,23 @@ def look_around() -> Found:
         dead_letters=stays.dead_letters,
         last_filed=last_filed,
     )
-    return Found(now, verdict(now), missing, running, beats)
+    return Found(known, verdict(now), missing, running)
+
+
+def _librarian_alive(running: dict[str, Container]) -> float | None:
+    """Seconds since it showed that it lives: by its file, or in the stack by the health check, which looks at that."""
+    container = running.get("librarian")
+    if container is not None:
+        return 0.0 if services.container_state(container) in ("running", "healthy") else None
+    return machine.seconds_since_touch("librarian")
+
+
+def _signs_of_life() -> dict[str, Heartbeat]:
+    """Without the ledger: the files that services on this machine touch."""
+    found = {}
+    for name in services.KNOWN:
+        age = machine.seconds_since_touch(name)
+        if age is not None:
+            at = datetime.now(UTC) - timedelta(seconds=age)
+            found[name] = Heartbeat(name, at, "OK", "seen on this machine", "", ALIVE / SILENT, {})
+    return found

@@ -23,7 +23,7 @@ from Src.Shared.settings import PROJECT_ROOT, Settings
 
 LIMIT = 60.0
 PASSWORD = "correct horse"
-GUARDED = ("/", "/library", "/places.json", "/pictures/small/x", "/assets/x", "/_stcore/host-config", "/static/x.js")
+GUARDED = ("/", "/library", "/places/x.json", "/pictures/small/x", "/assets/x", "/_stcore/host-config", "/static/x.js")
 
 
 class Served:

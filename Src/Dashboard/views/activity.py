@@ -13,6 +13,7 @@ from Src.Dashboard.plain import plain
 from Src.Dashboard.resources import settings
 from Src.Shared.models import FATES
 
+NAME_LIMIT = 255  # characters, of what is looked for
 WORDS = {
     "ingested": "filed",
     "duplicate": "duplicate, dropped",
@@ -22,7 +23,7 @@ WORDS = {
     "dead_letter": "failed for good",
 }
 FILTERS = {
-    "Everything": (),
+    "All": (),
     "Filed": ("ingested", "restored"),
     "Duplicates": ("duplicate",),
     "Not media": ("not_media",),
@@ -35,14 +36,14 @@ def show() -> None:
     st.title("Activity")
     name = st.text_input(
         "Where is my photo?",
-        placeholder="Part of its name, such as IMG_1234; * and ? are wildcards",
+        placeholder="Part of its name, or IMG_*.jpg",
         type="search",
         key="activity_search",
-        max_chars=255,
     )
     look.ledger_notice()
-    if name.strip():
-        _found(name.strip())
+    name = name.strip()[:NAME_LIMIT]
+    if name:
+        _found(name)
     else:
         _live()
 
@@ -68,10 +69,10 @@ def _found(name: str) -> None:
 @st.fragment(run_every=look.REFRESH)
 def _live() -> None:
     chosen = st.segmented_control(
-        "Show", list(FILTERS), default="Everything", required=True, label_visibility="collapsed", key="activity_fates"
+        "Show", list(FILTERS), default="All", required=True, label_visibility="collapsed", key="activity_fates"
     )
     with look.asking_ledger("What happened"):
-        fates = FILTERS[chosen or "Everything"]
+        fates = FILTERS[chosen or "All"]
         events = activity.latest_of(fates) if fates else activity.latest()
         if events:
             _table(events, key="live")

@@ -11,7 +11,7 @@ from Src.Dashboard import charts, look, words
 from Src.Dashboard.data import arrivals, inbox, machine, photos, situation
 from Src.Dashboard.health import Disk
 from Src.Dashboard.plain import plain
-from Src.Dashboard.resources import settings
+from Src.Dashboard.resources import ledger, settings
 from Src.Shared.database import LedgerUnavailable
 
 SLOWER = 10.0  # seconds between two looks at the charts
@@ -31,7 +31,8 @@ def _now() -> None:
     """All that may change from one moment to the next."""
     found = situation.look_around()
     look.show_verdict(found.verdict)
-    look.ledger_notice()
+    if ledger().away_for() is not None:
+        st.text(plain(f"Its answer: {ledger().reason}", look.SHORT))
     totals = None
     with look.asking_ledger("Totals"):
         totals = arrivals.totals()
@@ -40,7 +41,7 @@ def _now() -> None:
     _numbers(totals)
     st.subheader("Services")
     with look.grid("cards-services"):
-        for service in found.situation.services:
+        for service in found.services:
             look.service_card(service)
     for what, reason in found.missing.items():
         look.missing(what, reason)

@@ -39,7 +39,7 @@ def _live() -> None:
 
 def _services() -> bool:
     found = situation.look_around()
-    ill = [one for one in found.situation.services if one.light in ("red", "yellow")]
+    ill = [one for one in found.services if one.light in ("red", "yellow")]
     if not ill:
         return False
     st.subheader("Services")

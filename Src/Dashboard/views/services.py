@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import streamlit as st
 
@@ -39,7 +40,7 @@ def _live() -> None:
     strips: dict[str, uptime.Strip] = {}
     with look.asking_ledger("Uptime"):
         strips = uptime.strips(period)
-    for service in found.situation.services:
+    for service in found.services:
         _card(service, found, strips.get(service.name), period)
 
 
@@ -82,8 +83,9 @@ def _log() -> None:
         return
     shown = logs.at_least(lines, level or "INFO")[-LOG_LINES:]
     if shown:
+        height: int | Literal["content"] = 420 if len(shown) > 15 else "content"
         # As code without a language: neither Markdown nor HTML. The newest line comes first.
-        st.code("\n".join(plain(line.text) for line in reversed(shown)), language=None, height=420, wrap_lines=True)
+        st.code("\n".join(plain(line.text) for line in reversed(shown)), language=None, height=height, wrap_lines=True)
     else:
         st.caption("Nothing of this level lately.")
 

@@ -49,6 +49,17 @@ def test_one_process_answers_for_many_batches(reader: ExifToolReader, monkeypatc
     assert reader.process_id == process is not None
 
 
+def test_a_process_that_has_become_large_is_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExifToolReader() as reader:
+        reader.read([str(CANON)])
+        process = reader.process_id
+        monkeypatch.setattr(exiftool_reader, "KEPT_MEMORY", 1)
+        assert models(reader.read([str(CANON)])) == ["Canon EOS 40D"]
+        assert reader.process_id is None
+        assert models(reader.read([str(KODAK)])) == ["KODAK CX7530 ZOOM DIGITAL CAMERA"]
+        assert process is not None and not psutil.pid_exists(process)
+
+
 NAMES = [
     b"-rf.jpg", b"-ver", b"#comment.jpg", b"#[CSTR]x.jpg", b" leading.jpg", b"trailing.jpg ",
     b"two\nlines.jpg",

@@ -1,0 +1,206 @@
+"""What the pages show, before it is shown: strips, log lines, counts, words, and the way to the ledger."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, text
+
+from Src.Dashboard import words
+from Src.Dashboard.data import activity, arrivals, inbox, logs, uptime
+from Src.Dashboard.data.inbox import Found, Stays
+from Src.Dashboard.data.uptime import PERIODS, Period, strip
+from Src.Dashboard.ledger import Ledger, TooSlow
+from Src.Dashboard.resources import ledger
+from Src.Shared.database import Database, LedgerUnavailable
+from Src.Shared.models import IngestEvent, SystemStatus, SystemStatusHistory
+from Src.Shared.settings import Settings, load_settings
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = Period("an hour", timedelta(hours=1), timedelta(minutes=15), 1.0)
+FIRST = NOW - HOUR.length
+SLOTS = [FIRST + number * HOUR.slot for number in range(4)]
+LONG_AGO = FIRST - timedelta(days=1)
+
+
+# -- uptime ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("beats", "began", "states", "up"),
+    [
+        (dict.fromkeys(SLOTS, (15, 0, 0)), LONG_AGO, ["ok"] * 4, 1.0),
+        (dict.fromkeys(SLOTS, (16, 0, 0)), LONG_AGO, ["ok"] * 4, 1.0),  # a change of status is told at once
+        ({SLOTS[0]: (15, 0, 0), SLOTS[3]: (15, 0, 0)}, LONG_AGO, ["ok", "silent", "silent", "ok"], 0.5),
+        (dict.fromkeys(SLOTS, (15, 1, 0)), LONG_AGO, ["warning"] * 4, 1.0),
+        (dict.fromkeys(SLOTS, (15, 1, 1)), LONG_AGO, ["error"] * 4, 1.0),
+        (dict.fromkeys(SLOTS, (6, 0, 0)), LONG_AGO, ["gap"] * 4, 0.4),
+        (
+            {SLOTS[2]: (8, 0, 0), SLOTS[3]: (15, 0, 0)},
+            SLOTS[2] + timedelta(minutes=7),
+            ["unknown"] * 2 + ["ok"] * 2,
+            1.0,
+        ),
+        ({}, NOW, ["unknown"] * 4, 0.0),
+    ],
+)
+def test_a_strip_tells_what_came_of_what_was_due(
+    beats: dict[datetime, tuple[int, int, int]], began: datetime, states: list[str], up: float
+) -> None:
+    made = strip(beats, began, NOW, HOUR, 60.0)
+    assert [slot.state for slot in made.slots] == states
+    assert made.up == pytest.approx(up, abs=0.01)
+
+
+def test_strips_come_from_the_history_of_each_service(dashboard: Settings, database: Database) -> None:
+    now = datetime.now(UTC)
+    with database.session() as session:
+        for service, interval, since in (("librarian", 60, 90), ("dashboard", 300, 30)):
+            session.execute(
+                insert(SystemStatus).values(
+                    service_name=service, last_heartbeat=now, status="OK", interval_seconds=interval
+                )
+            )
+            beats = [now - timedelta(seconds=interval * number) for number in range(since * 60 // interval)]
+            values = [{"service_name": service, "heartbeat_timestamp": at, "status": "OK"} for at in beats]
+            session.execute(insert(SystemStatusHistory), values)
+    found = uptime.strips(PERIODS[0])
+    assert set(found) == {"librarian", "dashboard"}
+    known = {name: [slot.state for slot in one.slots if slot.state != "unknown"] for name, one in found.items()}
+    assert set(known["librarian"]) == {"ok"} and 6 <= len(known["librarian"]) <= 7
+    assert set(known["dashboard"]) == {"ok"} and 2 <= len(known["dashboard"]) <= 3
+    assert all(one.up > 0.95 for one in found.values())
+
+
+# -- logs --------------------------------------------------------------------------------------------------
+
+
+def test_each_line_has_its_level_and_a_traceback_that_of_its_record() -> None:
+    lines = [
+        "2026-01-01 10:00:00.000 INFO librarian: filed 3",
+        "2026-01-01 10:00:00.000 ERROR librarian: no heartbeat",
+        "    Traceback (most recent call last):",
+        '{"ts": "2026-01-01T10:00:00", "level": "WARNING", "message": "as <JSON>"}',
+        '{"not": "ours"}',
+        "2026-01-01 10:00:00 UTC [7] FATAL:  the database system is starting up",
+        "2026-01-01 10:00:00 UTC [7] LOG:  ready",
+        "[ABCDE] 10:00 WARN something of Syncthing's",
+        "anything",
+    ]
+    found = logs.leveled(lines)
+    assert [line.level for line in found] == [
+        "INFO", "ERROR", "ERROR", "WARNING", "INFO", "ERROR", "INFO", "WARNING", "INFO"
+    ]  # fmt: skip
+    assert found[3].text == "2026-01-01T10:00:00 WARNING as <JSON>"
+    assert len(logs.at_least(found, "ERROR")) == 3
+    assert len(logs.at_least(found, "DEBUG")) == len(found)
+
+
+def test_only_the_end_of_a_long_log_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    path.write_bytes(b"x" * 99 + b"\n" + b"".join(b"%06d %s\n" % (number, b"y" * 50) for number in range(20_000)))
+    lines = logs.read_tail(path)
+    assert lines[-1].startswith("019999")
+    assert all(len(line) == 57 for line in lines)
+    assert sum(map(len, lines)) < logs.TAIL
+
+
+# -- what came in ------------------------------------------------------------------------------------------
+
+
+def test_hours_and_days_are_all_there_also_those_in_which_nothing_came(dashboard: Settings) -> None:
+    hours, days = arrivals.hours(), arrivals.days()
+    assert (len(hours), len(days)) == (48, 30)
+    assert {count for _, count in (*hours, *days)} == {0}
+    assert all(later - earlier == timedelta(hours=1) for (earlier, _), (later, _) in itertools.pairwise(hours))
+
+
+@pytest.mark.parametrize(
+    ("found", "known", "told"),
+    [
+        (Found(7, complete=True), Stays(1, 1, 2), "3"),
+        (Found(7, complete=True), None, "7"),
+        (Found(1, complete=True), Stays(0, 0, 2), "0"),  # removed by another hand a moment ago
+        (Found(20_000, complete=False), Stays(0, 0, 0), "20,000+"),
+    ],
+)
+def test_what_waits_is_there_and_not_known_to_stay(found: Found, known: Stays | None, told: str) -> None:
+    assert inbox.waiting(found, known) == told
+
+
+# -- where is my photo? ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "pattern"),
+    [("IMG_1", "%IMG!_1%"), ("a*b?.jpg", "a%b_.jpg"), ("100%!", "%100!%!!%"), ("caf\udce9", "%caf\\xe9%")],
+)
+def test_what_is_typed_is_taken_by_the_letter(typed: str, pattern: str) -> None:
+    assert activity.like(typed) == pattern
+
+
+def test_where_looking_at_all_takes_too_long_names_are_found_by_their_beginning(
+    dashboard: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.session() as session:
+        names = [f"IMG_{number:05}.JPG" for number in range(20_000)]
+        values = [
+            {"fate": "ingested", "source": "inbox", "original_name": name, "original_path": f"{'deep/' * 200}{name}"}
+            for name in names
+        ]
+        session.execute(insert(IngestEvent), values)
+    with database.session() as session:
+        session.execute(text("ANALYZE ingest_events"))
+    monkeypatch.setattr(activity, "SEARCH_LIMIT", 0.02)
+    found = activity.search("img_00077")
+    assert not found.everywhere
+    assert [event.original_name for event in found.events] == ["IMG_00077.JPG"]
+
+
+# -- the ledger --------------------------------------------------------------------------------------------
+
+
+def test_pages_can_only_read(dashboard: Settings) -> None:
+    with pytest.raises(LedgerUnavailable, match="read-only"), ledger().session() as session:
+        session.execute(text("DELETE FROM ingest_events"))
+
+
+def test_a_question_that_takes_too_long_is_no_absence(dashboard: Settings) -> None:
+    with pytest.raises(TooSlow), ledger().session() as session:
+        session.execute(text("SELECT set_config('statement_timeout', '50', true); SELECT pg_sleep(5)"))
+    assert ledger().away_for() is None
+
+
+def test_nobody_waits_for_an_absent_ledger(tmp_path: Path) -> None:
+    environ = {"FACTORY_DATA": str(tmp_path), "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+    absent = Ledger(Database(load_settings(environ, tmp_path / "no.env")))
+    with pytest.raises(LedgerUnavailable), absent.session():
+        pass
+    began = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(LedgerUnavailable), absent.session():
+            pass
+    assert time.monotonic() - began < 0.5
+    away = absent.away_for()
+    assert away is not None and away > 0
+    assert "refused" in absent.reason
+
+
+# -- words -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(0.4, "0 seconds"), (1, "1 second"), (59.9, "59 seconds"), (60, "1 minute"), (7199, "1 hour"), (172800, "2 days")],
+)
+def test_spans(seconds: float, told: str) -> None:
+    assert words.span(seconds) == told
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (5.04e12, "5.0 TB")])
+def test_sizes(count: float, told: str) -> None:
+    assert words.size(count) == told
