@@ -120,7 +120,7 @@ function drawPlaces(map, places, choose) {
     features.push({ type: "Feature", properties: { n: places[at + 2] }, geometry: { type: "Point", coordinates } });
   }
   const index = new Supercluster({
-    radius: 56, maxZoom: 14, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
+    radius: 72, maxZoom: 14, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
   }).load(features);
   const layer = L.layerGroup().addTo(map);
   const draw = () => {
