@@ -54,7 +54,7 @@ def look_around() -> Found:
     now = Situation(
         services=known,
         ledger_away=away,
-        librarian_alive=machine.seconds_since_touch("librarian"),
+        librarian_alive=_librarian_alive(running),
         disks=machine.machine().disks,
         disk_warning=settings().disk_warning,
         disk_error=settings().disk_error,
@@ -64,6 +64,14 @@ def look_around() -> Found:
         last_filed=last_filed,
     )
     return Found(known, verdict(now), missing, running)
+
+
+def _librarian_alive(running: dict[str, Container]) -> float | None:
+    """Seconds since it showed that it lives: by its file, or in the stack by the health check, which looks at that."""
+    container = running.get("librarian")
+    if container is not None:
+        return 0.0 if services.container_state(container) in ("running", "healthy") else None
+    return machine.seconds_since_touch("librarian")
 
 
 def _signs_of_life() -> dict[str, Heartbeat]:
