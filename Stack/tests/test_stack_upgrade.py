@@ -9,7 +9,7 @@ import pytest
 
 from Src.Shared.migrations import HEAD
 from Stack.tests.real_factory import SAMPLES, wait_until
-from Stack.tests.stack import OURS, SERVICES, Stack, docker
+from Stack.tests.stack import OURS, SERVICES, Stack, docker, docker_says
 
 pytestmark = pytest.mark.stack
 
@@ -56,6 +56,10 @@ def _identity(stack: Stack) -> list[str]:
 def test_down_and_up_with_nothing_lost(stack: Stack) -> None:
     originals = _ingest(stack, "before-down")
     identity = _identity(stack)
+    stack.compose("stop", "--timeout", "30")
+    codes = {name: stack.inspect(name)["State"]["ExitCode"] for name in (*OURS, "factory_postgres")}
+    assert set(codes.values()) == {0}, f"all ended by themselves and cleanly: {codes}"
+    assert "database system is shut down" in docker_says("logs", "--tail", "5", "factory_postgres")
     stack.down()
     dropped = stack.drop("while-down/GIF.gif", (SAMPLES / "GIF.gif").read_bytes() + b"dropped while all was down")
     stack.up()
@@ -65,24 +69,14 @@ def test_down_and_up_with_nothing_lost(stack: Stack) -> None:
     wait_until(lambda: not dropped.exists(), 10, "the inbox copy is gone")
 
 
-def test_restarting_each_service_loses_nothing(stack: Stack) -> None:
+def test_restarting_services_loses_nothing(stack: Stack) -> None:
+    """All at the same moment: none can rely on another."""
     originals = _ingest(stack, "before-restart")
-    for service in ("librarian", "factory-db", "syncthing", "service-monitor", "dashboard", "docker-proxy", "gate"):
-        stack.compose("restart", "--timeout", "20", service)
+    services = ("librarian", "factory-db", "syncthing", "service-monitor", "dashboard", "docker-proxy", "gate")
+    stack.compose("restart", "--timeout", "20", *services)
     stack.wait_healthy()
     originals |= _ingest(stack, "after-restart")
     _assert_there(stack, originals)
-    for name in (*OURS, "factory_postgres"):
-        assert stack.inspect(name)["State"]["ExitCode"] == 0, name
-
-
-def test_the_containers_end_by_themselves_and_cleanly(stack: Stack) -> None:
-    stack.compose("stop", "--timeout", "25")
-    codes = {name: stack.inspect(name)["State"]["ExitCode"] for name in (*OURS, "factory_postgres")}
-    assert set(codes.values()) == {0}, codes
-    said = stack.compose("logs", "--no-color", "--tail", "5", "factory-db")
-    assert "database system is shut down" in said
-    stack.up()
 
 
 def test_an_upgrade_from_the_first_version_loses_nothing(stack: Stack) -> None:
