@@ -30,8 +30,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   });
   return () => {
     state.gone = true;
-    state.observer?.disconnect();
-    state.map?.remove();
+    state.size?.disconnect();
+    state.map?.stop().remove();
     maps.delete(place);
   };
 }
@@ -53,8 +53,8 @@ async function show(place, data, state) {
   } else {
     drawPlaces(map, points, (area) => state.choose(area));
   }
-  state.observer = new ResizeObserver(() => map.invalidateSize());
-  state.observer.observe(place);
+  state.size = new ResizeObserver(() => map.invalidateSize());
+  state.size.observe(place);
 }
 
 async function json(address) {
@@ -120,7 +120,7 @@ function drawPlaces(map, places, choose) {
     features.push({ type: "Feature", properties: { n: places[at + 2] }, geometry: { type: "Point", coordinates } });
   }
   const index = new Supercluster({
-    radius: 56, maxZoom: 14, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
+    radius: 72, maxZoom: 14, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
   }).load(features);
   const layer = L.layerGroup().addTo(map);
   const draw = () => {
