@@ -42,7 +42,7 @@ async function show(place, data, state) {
   const points = data.point ? null : await json(data.places);
   if (state.gone) return;
   const map = L.map(place, {
-    preferCanvas: true, worldCopyJump: true, minZoom: 1, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
+    preferCanvas: true, worldCopyJump: true, minZoom: 0.5, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
   });
   state.map = map;
   drawWorld(map, topojson.feature(world, world.objects.countries), getComputedStyle(place));
@@ -141,7 +141,7 @@ function drawPlaces(map, places, choose) {
 function circle(map, index, cluster, choose) {
   const [lon, lat] = cluster.geometry.coordinates;
   const count = cluster.properties.n;
-  const size = Math.round(26 + 8 * Math.log10(count));
+  const size = Math.round(24 + 6 * Math.log10(count));
   const label = document.createElement("span");
   label.textContent = count < 10000 ? count : `${Math.round(count / 1000)}k`;
   const icon = L.divIcon({ className: "cluster", html: label, iconSize: [size, size] });
