@@ -66,13 +66,11 @@ async function json(address) {
 // An outline that goes over the 180th meridian goes on beyond it, and does not come back over the whole map.
 function unwrapped(ring) {
   let [before, turns] = [ring[0][0], 0];
-  const points = ring.map(([lon, lat]) => {
+  return ring.map(([lon, lat]) => {
     if (Math.abs(lon - before) > 180) turns += lon < before ? 360 : -360;
     before = lon;
     return [lon + turns, lat];
   });
-  if (turns !== 0) points.push([points.at(-1)[0], -90], [points[0][0], -90]); // round the pole: Antarctica
-  return points;
 }
 
 function drawWorld(map, countries, style) {
