@@ -35,21 +35,20 @@ _STYLE = """
                                            font-weight: 600; }
   [data-testid="stMetricValue"], [data-testid="stText"] { font-variant-numeric: tabular-nums; }
   [data-testid="stText"] { overflow-wrap: anywhere; white-space: pre-wrap; }
-  /* What is about to be shown anew stays as it is: no flicker. */
-  [data-stale="true"] { opacity: 1 !important; transition: none !important; }
-  [data-testid="stHeaderActionElements"], [data-testid="stVegaLiteChart"] [data-testid="stElementToolbar"],
+  [data-testid="stHeaderActionElements"],
   [data-testid="stElementContainer"]:has([data-testid="stVegaLiteChart"]) [data-testid="stElementToolbar"]
     { display: none; }
   [class*="st-key-grid-"] { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(8.25rem, 1fr)); }
   [class*="st-key-grid-cards"] { grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); }
   [class*="st-key-grid-"] > * { width: auto !important; min-width: 0; }
   /* What refreshes by itself must not flicker: nothing fades, nobody runs. A lost connection still shows. */
-  [data-stale="true"] { opacity: 1 !important; }
+  [data-stale="true"] { opacity: 1 !important; transition: none !important; }
   [data-testid="stStatusWidget"]:has([data-testid="stStatusWidgetRunningManIcon"]),
   [data-testid="stStatusWidget"]:has([data-testid="stStatusWidgetRunningIcon"]) { visibility: hidden; }
   @media (max-width: 640px) {
     [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
     [data-testid^="stBaseButton-segmented_control"] { padding-left: .7rem; padding-right: .7rem; }
+    [data-testid="stElementToolbar"] { display: none; } /* a touch leaves it open, over what is below */
   }
 </style>
 """
