@@ -180,7 +180,7 @@ def test_what_comes_in_shows_up_without_a_reload(site: Site) -> None:
         visitor.arrive()
         page = visitor.page
         page.evaluate("window.notReloaded = true")
-        pictures = page.locator(".pf-pictures img")
+        pictures = page.locator(".grid img")
         before = pictures.first.get_attribute("src")
         [(originals,)] = site.ledger.sql("SELECT count(*) FROM media_assets")
         assert before
