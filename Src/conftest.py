@@ -17,8 +17,9 @@ from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.migrations import migrate
 from Src.Shared.settings import Settings, load_settings
 
-# A slow machine is no defect, least of all where an image is built.
+# A slow machine is no defect; and an image is built by the same tests each time, or it would fail by chance.
 hypothesis_settings.register_profile("patient", deadline=None)
+hypothesis_settings.register_profile("image", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("patient")
 
 _TEMPLATE = "factory_template"

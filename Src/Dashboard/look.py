@@ -154,6 +154,8 @@ def _state_word(service: Service) -> str:
         return markdown(service.container)
     if service.age is None:
         return "unknown"
+    if service.is_unwatched:
+        return "not watched"
     if service.is_stopped:
         return "stopped"
     if service.age > SILENT * service.interval:

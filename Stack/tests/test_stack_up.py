@@ -84,6 +84,18 @@ def test_the_dashboard_answers_on_loopback(stack: Stack) -> None:
         assert answer.read() == b"ok"
 
 
+def test_every_page_of_the_dashboard_finds_its_modules(stack: Stack) -> None:
+    """They are imported when somebody looks, which the health check does not."""
+    program = """
+import importlib, pkgutil
+import Src.Dashboard as dashboard
+names = [module.name for module in pkgutil.walk_packages(dashboard.__path__, "Src.Dashboard.")]
+answer = [importlib.import_module(name).__name__ for name in names if name not in given]
+"""
+    entries = ["Src.Dashboard.__main__", "Src.Dashboard.dashboard"]  # these do not only define things
+    assert "Src.Dashboard.views.problems" in stack.python("dashboard", program, entries)
+
+
 def test_starting_takes_seconds_and_not_a_minute(stack: Stack) -> None:
     """From an earlier start to the first success of the health check, as the engine has noted it."""
     stack.compose("restart", "librarian")

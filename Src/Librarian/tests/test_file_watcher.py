@@ -24,6 +24,8 @@ from Src.Librarian.stability import Now
 from Src.Librarian.tests.conftest import WaitFor
 from Src.Shared.settings import PROJECT_ROOT, WatchMode
 
+pytestmark = pytest.mark.slow
+
 DELAY, SCAN, PRUNE = 5.0, 3600.0, 60.0
 HOUR = 3600.0
 
@@ -748,7 +750,6 @@ def test_a_walk_passes_by_what_cannot_be_read_and_says_so(
     assert "closed" in caplog.text and file_watcher.logger.name in {record.name for record in caplog.records}
 
 
-@pytest.mark.slow
 def test_a_tree_too_deep_for_watchdog_is_scanned_instead(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     os.makedirs(inbox / Path(*["d"] * 400))

@@ -22,6 +22,8 @@ from Src.Librarian.tests.conftest import WaitFor
 from Src.Librarian.worker_pool import WorkerPool
 from Src.Shared.settings import PROJECT_ROOT
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = Path(__file__).parent / "samples"
 ZONE = ZoneInfo("Europe/Berlin")
 
@@ -110,7 +112,6 @@ def test_every_file_is_answered_once_by_what_it_is(pool: WorkerPool, tmp_path: P
     assert isinstance(found[changed.path], Changing)
 
 
-@pytest.mark.slow
 def test_a_killed_worker_takes_no_file_with_it(pool: WorkerPool, tmp_path: Path) -> None:
     files = [*photos(tmp_path, 40), endless(tmp_path)]
     os.truncate(files[-1].path, 1 << 30)  # long enough to be found at it, short enough to be read at last
@@ -124,7 +125,6 @@ def test_a_killed_worker_takes_no_file_with_it(pool: WorkerPool, tmp_path: Path)
     assert len(pool) == 0 and pool.get(0.0) == []
 
 
-@pytest.mark.slow
 def test_a_file_that_kills_its_worker_every_time_is_told_and_the_others_are_read(
     pool: WorkerPool, tmp_path: Path
 ) -> None:
@@ -140,7 +140,6 @@ def test_a_file_that_kills_its_worker_every_time_is_told_and_the_others_are_read
     assert len(answers(pool, 3)) == 3, "and work goes on"
 
 
-@pytest.mark.slow
 def test_two_files_that_kill_their_workers_are_both_told(pool: WorkerPool, tmp_path: Path) -> None:
     deadly, files = [endless(tmp_path, f"{name}.endless") for name in "ab"], photos(tmp_path, 4)
     with killing(deadly[0]), killing(deadly[1]):
@@ -150,7 +149,6 @@ def test_two_files_that_kill_their_workers_are_both_told(pool: WorkerPool, tmp_p
     assert all(isinstance(found[file.path], Inspected) for file in files)
 
 
-@pytest.mark.slow
 def test_a_pool_whose_workers_died_idle_goes_on(pool: WorkerPool, tmp_path: Path, wait_for: WaitFor) -> None:
     files = photos(tmp_path, 6)
     pool.put(files[:3])
@@ -161,7 +159,6 @@ def test_a_pool_whose_workers_died_idle_goes_on(pool: WorkerPool, tmp_path: Path
     assert {finding.file.path for finding in answers(pool, 3)} == {file.path for file in files[3:]}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(5))
 def test_files_put_while_nobody_has_heard_of_a_death_are_answered(
     pool: WorkerPool, tmp_path: Path, wait_for: WaitFor, turn: int
@@ -216,7 +213,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_workers_and_their_exiftool_die_when_their_parent_is_killed(tmp_path: Path, wait_for: WaitFor) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
@@ -272,7 +268,6 @@ def _ignores_signals(pid: int) -> bool:
     return not {signal.SIGINT, signal.SIGTERM} - {bit + 1 for bit in range(64) if int(status["SigIgn"], 16) >> bit & 1}
 
 
-@pytest.mark.slow
 def test_a_folder_that_turns_unreadable_is_an_answer_and_not_a_defect(tmp_path: Path) -> None:
     # Asked of a worker's own function, as a user for whom permissions count.
     script = (
