@@ -1,7 +1,7 @@
 """Debian's Chromium looking at the dashboard as a person does, and taking note of all that goes wrong meanwhile.
 
-It drops what it is loading whenever a network interface comes or goes (ERR_NETWORK_CHANGED): not while a Docker stack is
-brought up or down beside it.
+It drops what it is loading whenever a network interface comes or goes (ERR_NETWORK_CHANGED): not while a Docker stack
+is brought up or down beside it.
 """
 
 from __future__ import annotations
