@@ -176,9 +176,11 @@ class Browser:
             storage_state=None if stranger else self._cookies,
             locale="en-GB",
         )
+        visitor = Visitor(context.new_page(), self._home)
         try:
-            yield Visitor(context.new_page(), self._home)
+            yield visitor
         finally:
+            print("\n".join(visitor.complaints))  # pytest shows it where a test fails
             context.close()
 
 
