@@ -1,8 +1,4 @@
-"""Debian's Chromium looking at the dashboard as a person does, and taking note of all that goes wrong meanwhile.
-
-It drops what it is loading whenever a network interface comes or goes (ERR_NETWORK_CHANGED): not while a Docker stack
-is brought up or down beside it.
-"""
+"""Debian's Chromium looking at the dashboard as a person does, and taking note of all that goes wrong meanwhile."""
 
 from __future__ import annotations
 
@@ -28,6 +24,7 @@ PHONE = (
 )
 
 _JOINER = "\u2060"
+STEADY_CHROMIUM = Path(__file__).with_name("steady_chromium.py")
 Theme = Literal["light", "dark"]
 
 # Of pictures also those within components, which have documents of their own.
@@ -187,12 +184,11 @@ class Browser:
 @contextmanager
 def chromium(home: str) -> Iterator[Browser]:
     """A Chromium for the dashboard at this address; skips where there is none."""
-    program = shutil.which("chromium")
-    if program is None:
+    if shutil.which("chromium") is None:
         pytest.skip("chromium is not installed")
     with sync_api.sync_playwright() as playwright:
         # Its sandbox wants more than a container gives; what it is shown here is our own.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=STEADY_CHROMIUM, args=["--no-sandbox"])
         expect.set_options(timeout=LIMIT)
         try:
             yield Browser(browser, home)
