@@ -175,6 +175,8 @@ def test_every_page_loads_and_fits(site: Site, width: int, theme: Theme) -> None
         for page in PAGES:
             visitor.go(page)
             visitor.wait_fits()
+            if page == "Map":
+                expect(visitor.page.locator(".cluster").first).to_be_visible()
             visitor.picture(f"{page}-{width}-{theme}")
             assert visitor.exceptions() == []
         visitor.go("Library")
@@ -343,6 +345,7 @@ def test_with_the_database_away_every_page_says_so_and_recovers(site: Site, widt
                 visitor.go(page)
                 if page != "Phone":  # which is not about the ledger
                     expect(visitor.alert(AWAY).first).to_be_visible()
+                assert "No problems" not in visitor.said()
                 visitor.picture(f"away-{page}-{width}")
                 assert visitor.exceptions() == []
         finally:

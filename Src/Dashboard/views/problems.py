@@ -11,7 +11,7 @@ from Src.Dashboard.data import machine, problems, situation
 from Src.Dashboard.data.problems import Failure
 from Src.Dashboard.health import LATE
 from Src.Dashboard.plain import plain
-from Src.Dashboard.resources import settings
+from Src.Dashboard.resources import ledger, settings
 from Src.Shared.database import LedgerUnavailable
 
 WHAT_TO_DO = {
@@ -33,7 +33,7 @@ def show() -> None:
 def _live() -> None:
     look.ledger_notice()
     troubles = [_services(), _machine(), _failures(), _broken(), _not_media()]
-    if not any(troubles):
+    if not any(troubles) and ledger().away_for() is None:
         st.success("**No problems.**", icon=look.ICONS["good"])
 
 
