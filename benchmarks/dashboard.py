@@ -104,6 +104,7 @@ def with_viewers(browser: Browser, url: str, process: psutil.Process, database: 
     contexts = [browser.new_context() for _ in range(VIEWERS)]
     pages = [context.new_page() for context in contexts]
     for number, page in enumerate(pages):
+        page.set_default_timeout(WAIT)
         page.goto(f"{url}/{'overview' if number % 2 else 'library'}")
         page.locator(PAGES["overview" if number % 2 else "library"]).first.wait_for(timeout=WAIT)
     memory, connections = 0, 0

@@ -26,8 +26,17 @@ from Src.Shared.settings import load_settings
 PORTION = 100_000  # originals for one statement
 HISTORY_DAYS = 60
 
-# Twenty years up to now, some 140 photos a day, more on some; a camera is used for a few years; a third has a place:
-# a home, and about 3,000 others all over the inhabited earth.
+_CITIES = (
+    (52.52, 13.40), (48.14, 11.58), (48.86, 2.35), (51.51, -0.13), (53.34, -6.26), (55.68, 12.57), (59.33, 18.07),
+    (60.17, 24.94), (64.15, -21.94), (41.90, 12.50), (45.44, 12.32), (38.72, -9.14), (40.42, -3.70), (41.39, 2.17),
+    (37.98, 23.73), (41.01, 28.98), (47.50, 19.04), (50.08, 14.44), (30.04, 31.24), (31.63, -8.0), (-1.29, 36.82),
+    (-33.92, 18.42), (25.20, 55.27), (28.61, 77.21), (13.76, 100.50), (1.35, 103.82), (35.68, 139.69), (37.57, 126.98),
+    (22.32, 114.17), (-8.65, 115.22), (-33.87, 151.21), (-41.29, 174.78), (40.71, -74.01), (43.65, -79.38),
+    (37.77, -122.42), (36.17, -115.14), (19.43, -99.13), (-22.91, -43.17), (-34.60, -58.38), (-13.53, -71.97),
+)  # fmt: skip
+
+# Twenty years up to now, some 140 photos a day of a million; a camera is used for a few years; a third has a place: at
+# home, or around a city.
 _ORIGINALS = text("""
     INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, media_kind, mime_type,
         width, height, duration_seconds, captured_at, captured_at_offset, date_source, location, camera_make,
@@ -37,12 +46,12 @@ _ORIGINALS = text("""
         CASE WHEN kind = 'MP4' THEN 3 + r % 200 END, taken, 120, 'exif:DateTimeOriginal',
         CASE WHEN r % 3 = 0 THEN CASE WHEN r % 2 = 0
             THEN jsonb_build_object('lat', 52.52 + (r % 97) / 1500.0, 'lon', 13.40 + (r % 89) / 900.0)
-            ELSE jsonb_build_object('lat', -35 + abs(hashint8(place)) % 95 + (r % 31) / 400.0,
-                                    'lon', -120 + abs(hashint8(place + 7)) % 260 + (r % 37) / 400.0) END END,
+            ELSE jsonb_build_object('lat', (CAST(:lats AS float[]))[city] + (r % 311) / 1000.0 - 0.15,
+                                    'lon', (CAST(:lons AS float[]))[city] + (r % 373) / 1000.0 - 0.18) END END,
         split_part(camera, ' ', 1), camera, taken + interval '2 hours', r % 9973 = 0,
         CASE WHEN r % 9973 = 0 THEN 'the file ends too early' END
     FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n,
-        LATERAL (SELECT abs(hashint8(n)) AS r, abs(hashint8(n / 90)) % 3000 AS place,
+        LATERAL (SELECT abs(hashint8(n)) AS r, 1 + abs(hashint8(n / 90)) % :cities AS city,
             now()::timestamp(0) - interval '1 hour'
                 - interval '7300 days' * (1 - n::float / :originals) AS taken) AS one,
         LATERAL (SELECT CASE WHEN r % 100 < 62 THEN 'JPEG' WHEN r % 100 < 84 THEN 'HEIC' WHEN r % 100 < 93 THEN 'MP4'
@@ -91,9 +100,11 @@ def seed(database: Database, storage: Path, originals: int, history: int, pictur
             raise NotEmpty("the ledger has originals already; give another FACTORY_DATA")
         session.execute(text("SET LOCAL statement_timeout = 0"))
         session.execute(text("SET LOCAL synchronous_commit = off"))
+        lats, lons = zip(*_CITIES, strict=True)
+        values = {"originals": originals, "cities": len(_CITIES), "lats": list(lats), "lons": list(lons)}
         for first in range(1, originals + 1, PORTION):
             last = min(first + PORTION - 1, originals)
-            session.execute(_ORIGINALS, {"first": first, "last": last, "originals": originals})
+            session.execute(_ORIGINALS, values | {"first": first, "last": last})
         session.execute(_EVENTS)
         session.execute(_HISTORY, {"rows": history, "days": HISTORY_DAYS})
         session.execute(_STATUS)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnected
 
 _POLICY = "; ".join(
     (
@@ -46,11 +48,14 @@ class SecurityHeaders:
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        if scope["type"] == "websocket" and _is_foreign(Headers(scope=scope)):
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send_with_headers)
+        elif _is_foreign(Headers(scope=scope)):
             await receive()
             await send({"type": "websocket.close", "code": 1008})
-            return
-        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+        else:
+            with suppress(WebSocketDisconnected):  # Streamlit closes also what the browser has closed
+                await self._app(scope, receive, send)
 
 
 def _is_foreign(headers: Headers) -> bool:

@@ -14,6 +14,7 @@ Level = Literal["good", "warning", "error"]
 LATE, SILENT = 1.5, 3.0  # heartbeat intervals
 ALIVE = 30.0  # seconds since a service that lives touched its liveness file, at most
 
+WATCHED = ("factory-db", "syncthing")  # by the service-monitor
 _NAMES = {"syncthing": "Syncthing", "factory-db": "The database"}
 RUNNING = ("running", "healthy", "starting", "created", "restarting")
 
@@ -35,11 +36,18 @@ class Service:
         return self.task == "stopped"
 
     @property
+    def is_unwatched(self) -> bool:
+        """It cannot report for itself, and who looks after it does not: that says nothing about it."""
+        return self.name in WATCHED and self.age is not None and (self.is_stopped or self.age > SILENT * self.interval)
+
+    @property
     def light(self) -> Light:
         if self.container is not None and self.container not in RUNNING:
             return "red"
         if self.age is None:
             return "grey" if self.container is None else "yellow"
+        if self.is_unwatched:
+            return "grey"
         if self.is_stopped or self.age > SILENT * self.interval or self.status == "ERROR":
             return "red"
         return "yellow" if self.age > LATE * self.interval or self.status == "WARNING" else "green"
@@ -118,6 +126,8 @@ def _service(service: Service) -> list[tuple[Level, str]]:
         return [("error", f"The container of {service.name} is {service.container}{waits}")]
     if service.age is None:
         return [("warning", f"{name} has not reported yet")] if service.name == "librarian" else []
+    if service.is_unwatched:
+        return []  # the service-monitor's own silence is told
     if service.is_stopped:
         return [("error", f"{name} was stopped {ago(service.age)}{waits}")]
     if service.age > SILENT * service.interval:

@@ -10,13 +10,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from Src.Dashboard import words
-from Src.Dashboard.data.photos import Photo
 from Src.Dashboard.health import LATE, RUNNING, SILENT, Level, Light, Service, Verdict
 from Src.Dashboard.ledger import TooSlow
-from Src.Dashboard.picture_route import picture_url
 from Src.Dashboard.plain import markdown, plain
 from Src.Dashboard.resources import ledger
-from Src.Dashboard.thumbnails import Size
 from Src.Shared.database import LedgerUnavailable
 
 _ICON = Path(__file__).parent / "favicon.svg"  # our own: Streamlit's would come from another host
@@ -38,21 +35,20 @@ _STYLE = """
                                            font-weight: 600; }
   [data-testid="stMetricValue"], [data-testid="stText"] { font-variant-numeric: tabular-nums; }
   [data-testid="stText"] { overflow-wrap: anywhere; white-space: pre-wrap; }
-  /* What is about to be shown anew stays as it is: no flicker. */
-  [data-stale="true"] { opacity: 1 !important; transition: none !important; }
-  [data-testid="stHeaderActionElements"], [data-testid="stVegaLiteChart"] [data-testid="stElementToolbar"],
+  [data-testid="stHeaderActionElements"],
   [data-testid="stElementContainer"]:has([data-testid="stVegaLiteChart"]) [data-testid="stElementToolbar"]
     { display: none; }
   [class*="st-key-grid-"] { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(8.25rem, 1fr)); }
   [class*="st-key-grid-cards"] { grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr)); }
   [class*="st-key-grid-"] > * { width: auto !important; min-width: 0; }
-  .pf-pictures { display: grid; gap: .5rem; grid-template-columns: repeat(6, 1fr); }
-  .pf-pictures img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: .5rem;
-                     background: color-mix(in srgb, currentColor 8%, transparent); }
+  /* What refreshes by itself must not flicker: nothing fades, nobody runs. A lost connection still shows. */
+  [data-stale="true"] { opacity: 1 !important; transition: none !important; }
+  [data-testid="stStatusWidget"]:has([data-testid="stStatusWidgetRunningManIcon"]),
+  [data-testid="stStatusWidget"]:has([data-testid="stStatusWidgetRunningIcon"]) { visibility: hidden; }
   @media (max-width: 640px) {
     [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
-    .pf-pictures { grid-template-columns: repeat(3, 1fr); }
     [data-testid^="stBaseButton-segmented_control"] { padding-left: .7rem; padding-right: .7rem; }
+    [data-testid="stElementToolbar"] { display: none; } /* a touch leaves it open, over what is below */
   }
 </style>
 """
@@ -158,6 +154,8 @@ def _state_word(service: Service) -> str:
         return markdown(service.container)
     if service.age is None:
         return "unknown"
+    if service.is_unwatched:
+        return "not watched"
     if service.is_stopped:
         return "stopped"
     if service.age > SILENT * service.interval:
@@ -165,9 +163,3 @@ def _state_word(service: Service) -> str:
     if service.status in ("ERROR", "WARNING"):
         return service.status.lower()
     return "late" if service.age > LATE * service.interval else "OK"
-
-
-def pictures(photos: Sequence[Photo]) -> None:
-    """Small pictures side by side. Their addresses are our own; no name gets into the HTML."""
-    images = "".join(f'<img src="{picture_url(photo.original, Size.SMALL)}" loading="lazy" alt="">' for photo in photos)
-    st.html(f'<div class="pf-pictures">{images}</div>')

@@ -23,6 +23,7 @@ PHONE = (
     "Mozilla/5.0 (Linux; Android 14; Pixel 7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Mobile Safari/537.36"
 )
 
+_JOINER = "\u2060"
 Theme = Literal["light", "dark"]
 
 # Of pictures also those within components, which have documents of their own.
@@ -31,6 +32,8 @@ _ALL_PICTURES_THERE = """() => {
         (one) => [...(one.tagName === "IMG" ? [one] : []), ...(one.shadowRoot ? images(one.shadowRoot) : [])]);
     return images(document).every((image) => image.complete);
 }"""
+_FITS = """() => [document.documentElement, document.querySelector('[data-testid="stMain"]')].every(
+    (one) => one.scrollWidth <= one.clientWidth)"""
 _HEIGHT = """() => document.querySelector('[data-testid="stMain"]').scrollHeight"""
 _AT_REST = """() =>
     document.querySelector('[data-testid="stApp"]').getAttribute("data-test-script-state") === "notRunning"
@@ -97,14 +100,13 @@ class Visitor:
         """What Streamlit shows of pages that failed."""
         return self.page.get_by_test_id("stException").all_inner_texts()
 
-    def overflow(self) -> int:
-        """Pixels by which the page is wider than the window."""
-        return int(
-            self.page.evaluate(
-                "() => Math.max(...['html', '[data-testid=\"stMain\"]'].map((one) => document.querySelector(one))"
-                ".map((one) => one.scrollWidth - one.clientWidth))"
-            )
-        )
+    def wait_fits(self) -> None:
+        """Until nothing of the page is wider than the window."""
+        self.wait(_FITS)
+
+    def said(self) -> str:
+        """The page's text."""
+        return self.page.get_by_test_id("stMain").inner_text().replace(_JOINER, "")
 
     def picture(self, name: str, *, whole: bool = True) -> None:
         """The whole page, or what of it is in view, into a file of the folder FACTORY_SCREENSHOTS if that is set."""
@@ -190,6 +192,11 @@ def chromium(home: str) -> Iterator[Browser]:
             yield Browser(browser, home)
         finally:
             browser.close()
+
+
+def as_shown(text: str) -> re.Pattern[str]:
+    """A hostile text where it went through Markdown: with characters in it that take no room."""
+    return re.compile(f"{_JOINER}?".join(map(re.escape, text)))
 
 
 def beginning(text: str) -> re.Pattern[str]:

@@ -22,7 +22,7 @@ from playwright.sync_api import expect
 
 from Src.Shared.syncthing.provision import provision
 from Src.Shared.syncthing.tests.real_syncthing import API_KEY, RealSyncthing, running
-from Stack.tests.browser import NARROW, PAGES, WIDE, Browser, Theme, Visitor, beginning, chromium
+from Stack.tests.browser import NARROW, PAGES, WIDE, Browser, Theme, Visitor, as_shown, beginning, chromium
 from Stack.tests.conftest import ExternalLedger, new_ledger
 from Stack.tests.photos import unique_jpeg
 from Stack.tests.real_factory import SAMPLES, SHORT_DELAYS, Factory, Running, unprivileged, wait_until
@@ -79,6 +79,8 @@ def first_start(external_socket: Path) -> Iterator[Site]:
             "DASHBOARD_PORT": str(port),
             "DASHBOARD_PASSWORD": PASSWORD,
             "HEARTBEAT_INTERVAL": str(HEARTBEAT),
+            "MONITOR_INTERVAL": "2",
+            "INFRASTRUCTURE_INTERVAL": str(HEARTBEAT),
             "RETRY_FIRST_DELAY": "3600",
         }
         provision(syncthing.client, factory.inbox)
@@ -103,7 +105,7 @@ def first_look(first_start: Site) -> dict[str, str]:
             for page in PAGES:
                 visitor.go(page)
                 visitor.picture(f"first-{page}-{width}-{theme}")
-                said[page] = visitor.page.get_by_test_id("stMain").inner_text()
+                said[page] = visitor.said()
             assert_well(visitor)
     return said
 
@@ -163,7 +165,7 @@ def test_every_page_loads_and_fits(site: Site, width: int, theme: Theme) -> None
         visitor.arrive()
         for page in PAGES:
             visitor.go(page)
-            assert visitor.overflow() == 0, page
+            visitor.wait_fits()
             visitor.picture(f"{page}-{width}-{theme}")
             assert visitor.exceptions() == []
         visitor.go("Library")
@@ -178,7 +180,7 @@ def test_what_comes_in_shows_up_without_a_reload(site: Site) -> None:
         visitor.arrive()
         page = visitor.page
         page.evaluate("window.notReloaded = true")
-        pictures = page.locator(".pf-pictures img")
+        pictures = page.locator(".grid img")
         before = pictures.first.get_attribute("src")
         [(originals,)] = site.ledger.sql("SELECT count(*) FROM media_assets")
         assert before
@@ -208,9 +210,9 @@ def test_hostile_names_and_exif_are_text_everywhere(site: Site) -> None:
         page.keyboard.press("Escape")
 
         visitor.go("Activity")
-        expect(visitor.table(name).first).to_be_attached()
-        page.get_by_role("textbox", name="Where is my photo?").fill(HOSTILE)
+        page.get_by_label("Where is my photo?").fill(HOSTILE)
         page.keyboard.press("Enter")
+        expect(visitor.table(name).first).to_be_attached()
         expect(visitor.table(f"{HOSTILE} again.jpg").first).to_be_attached()
 
         visitor.go("Problems")
@@ -230,7 +232,7 @@ def test_a_phone_with_a_hostile_name_asks_and_is_let_in(site: Site) -> None:
         visitor.arrive()
         visitor.go("Phone")
         phone.add(site.syncthing.id, site.syncthing.address)
-        expect(visitor.page.get_by_text(HOSTILE_EXIF)).to_be_visible()
+        expect(visitor.page.get_by_text(as_shown(HOSTILE_EXIF))).to_be_visible()
         visitor.page.get_by_role("button", name="Accept").click()
         expect(visitor.alert("is let in")).to_be_visible()
         assert phone.id in {device["deviceID"] for device in site.syncthing.client.config_devices()}
@@ -272,7 +274,7 @@ def test_a_person_finds_things_in_under_three_clicks(site: Site) -> None:
         assert clicks() < 3, "a photo by its name"
 
         visitor.go("Activity")
-        page.get_by_role("textbox", name="Where is my photo?").click()
+        page.get_by_label("Where is my photo?").click()
         page.keyboard.type("again.jpg")
         page.keyboard.press("Enter")
         expect(visitor.table("duplicate, dropped").first).to_be_attached()

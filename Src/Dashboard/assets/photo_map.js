@@ -30,8 +30,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   });
   return () => {
     state.gone = true;
-    state.observer?.disconnect();
-    state.map?.remove();
+    state.size?.disconnect();
+    state.map?.stop().remove();
     maps.delete(place);
   };
 }
@@ -42,7 +42,7 @@ async function show(place, data, state) {
   const points = data.point ? null : await json(data.places);
   if (state.gone) return;
   const map = L.map(place, {
-    preferCanvas: true, worldCopyJump: true, minZoom: 1, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
+    preferCanvas: true, worldCopyJump: true, minZoom: 0.5, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
   });
   state.map = map;
   drawWorld(map, topojson.feature(world, world.objects.countries), getComputedStyle(place));
@@ -53,8 +53,8 @@ async function show(place, data, state) {
   } else {
     drawPlaces(map, points, (area) => state.choose(area));
   }
-  state.observer = new ResizeObserver(() => map.invalidateSize());
-  state.observer.observe(place);
+  state.size = new ResizeObserver(() => map.invalidateSize());
+  state.size.observe(place);
 }
 
 async function json(address) {
@@ -66,13 +66,11 @@ async function json(address) {
 // An outline that goes over the 180th meridian goes on beyond it, and does not come back over the whole map.
 function unwrapped(ring) {
   let [before, turns] = [ring[0][0], 0];
-  const points = ring.map(([lon, lat]) => {
+  return ring.map(([lon, lat]) => {
     if (Math.abs(lon - before) > 180) turns += lon < before ? 360 : -360;
     before = lon;
     return [lon + turns, lat];
   });
-  if (turns !== 0) points.push([points.at(-1)[0], -90], [points[0][0], -90]); // round the pole: Antarctica
-  return points;
 }
 
 function drawWorld(map, countries, style) {
@@ -120,7 +118,7 @@ function drawPlaces(map, places, choose) {
     features.push({ type: "Feature", properties: { n: places[at + 2] }, geometry: { type: "Point", coordinates } });
   }
   const index = new Supercluster({
-    radius: 56, maxZoom: 14, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
+    radius: 72, maxZoom: 14, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
   }).load(features);
   const layer = L.layerGroup().addTo(map);
   const draw = () => {
@@ -141,7 +139,7 @@ function drawPlaces(map, places, choose) {
 function circle(map, index, cluster, choose) {
   const [lon, lat] = cluster.geometry.coordinates;
   const count = cluster.properties.n;
-  const size = Math.round(26 + 8 * Math.log10(count));
+  const size = Math.round(24 + 6 * Math.log10(count));
   const label = document.createElement("span");
   label.textContent = count < 10000 ? count : `${Math.round(count / 1000)}k`;
   const icon = L.divIcon({ className: "cluster", html: label, iconSize: [size, size] });

@@ -55,7 +55,6 @@ def dashboard(factory_settings: Settings, database: Database, monkeypatch: pytes
     url = make_url(factory_settings.database_url).set(drivername="postgresql")
     monkeypatch.setenv("FACTORY_DATA", str(factory_settings.data))
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
-    monkeypatch.setenv("TZ", "Europe/Berlin")
     for name in ("DOCKER_HOST", "SYNCTHING_API_KEY", "SYNCTHING_URL", "INBOX_PATH", "STORAGE_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(factory_settings.data))  # where a Syncthing of this machine's user may be

@@ -111,12 +111,19 @@ def test_what_is_wrong_is_said_in_one_sentence(situation: Situation, level: str,
     assert (found.level, found.sentence) == (level, sentence)
 
 
+@pytest.mark.parametrize("service", [Service("factory-db", "OK", 5.0, task="stopped"), Service("syncthing", "OK", 1e6)])
+def test_a_service_that_nobody_watches_is_not_called_silent(service: Service) -> None:
+    assert service.light == "grey"
+    found = verdict(Situation([WELL, Service("service-monitor", "OK", 1e6), service]))
+    assert (found.sentence, found.also) == ("The service-monitor has been silent for 11 days", ())
+
+
 def test_the_worst_comes_first_and_nothing_is_left_out() -> None:
     found = verdict(
-        Situation([Service("librarian", "WARNING", 1.0, message="slow"), Service("syncthing", "OK", 1e6)], failing=1)
+        Situation([Service("librarian", "WARNING", 1.0, message="slow"), Service("dashboard", "OK", 1e6)], failing=1)
     )
     assert found.level == "error"
-    assert found.sentence.startswith("Syncthing has been silent")
+    assert found.sentence.startswith("The dashboard has been silent")
     assert found.also == ("The librarian warns: slow", "1 file cannot be filed yet; see Problems")
 
 

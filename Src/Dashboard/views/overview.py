@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from Src.Dashboard import charts, look, words
-from Src.Dashboard.data import arrivals, inbox, machine, photos, situation
+from Src.Dashboard.components import photo_grid
+from Src.Dashboard.data import arrivals, inbox, library, machine, situation
 from Src.Dashboard.health import Disk
+from Src.Dashboard.photo_view import show_photo
 from Src.Dashboard.plain import plain
 from Src.Dashboard.resources import ledger, settings
 from Src.Shared.database import LedgerUnavailable
 
+LATEST = 12  # photos
 SLOWER = 10.0  # seconds between two looks at the charts
 
 
@@ -80,10 +83,13 @@ def _numbers(totals: arrivals.Totals | None) -> None:
 @st.fragment(run_every=look.REFRESH)
 def _last_photos() -> None:
     with look.asking_ledger("The last photos"):
-        latest = photos.latest()
-        if latest:
-            st.subheader("Last photos")
-            look.pictures(latest)
+        latest = library.latest(LATEST)
+        if not latest:
+            return
+        st.subheader("Last photos")
+        chosen = photo_grid(latest, key="last_photos", by_day=False)
+        if chosen is not None:
+            show_photo(chosen)
 
 
 @st.fragment(run_every=SLOWER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import resource
 import stat
@@ -12,14 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
 from Src.Factory.backup import restore_backup, write_backup
-from Src.Factory.ledger_server import local_programs
+from Src.Factory.ledger_server import local_programs, restore
 from Src.Factory.postgres_programs import PostgresPrograms
 from Src.Factory.problems import Problem
-from Src.Shared.database import Database
+from Src.Shared import migrations
+from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.embedded_postgres import EmbeddedPostgres
+from Src.Shared.settings import Settings
 
 _numbers = itertools.count()
 Rows = list[tuple[object, ...]]
@@ -277,6 +283,40 @@ def test_the_schema_is_brought_up_to_date_before_anybody_sees_it(
     assert len(originals(database)) == 100
 
 
+def test_a_backup_of_an_older_version_is_brought_up_to_date(
+    factory_settings: Settings,
+    database: Database,
+    programs: PostgresPrograms,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """With the programs on PATH, as for a PostgreSQL of one's own."""
+    monkeypatch.setenv("PATH", f"{programs.folder}:{os.environ['PATH']}")
+    older, target = f"{programs.database}_older", tmp_path / "ledger"
+    with programs.session("postgres") as session:
+        session.ask(f"CREATE DATABASE {older};")
+    engine = create_engine(make_url(database.url).set(database=older))
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.commit()
+    engine.dispose()
+    write_backup(replace(programs, database=older), str(target))
+    with programs.session("postgres") as session:
+        session.ask(f"DROP DATABASE {older};")
+
+    assert restore(factory_settings, str(target), force=True, as_json=True) == 0
+
+    assert json.loads(capfd.readouterr().out)["rows"]["media_assets"] == 0
+    database.dispose()
+    with database.session() as session_now:
+        assert session_now.scalar(text("SELECT version_num FROM alembic_version")) == migrations.HEAD
+    add_originals(database, 1)
+
+
 def test_what_a_killed_run_left_is_cleared_away(
     programs: PostgresPrograms, other_databases: Callable[[], list[str]], tmp_path: Path
 ) -> None:
@@ -303,8 +343,6 @@ def test_a_restore_while_services_keep_coming_back(
     counts = []
 
     def come_back() -> None:
-        from Src.Shared.database import LedgerUnavailable
-
         while not finished.is_set():
             try:
                 with database.session() as session:

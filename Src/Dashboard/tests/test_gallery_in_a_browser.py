@@ -1,0 +1,134 @@
+"""Library and Map in a real browser: pictures are there, hostile names are text, no other host is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from Src.Shared.database import Database
+from Src.Shared.settings import PROJECT_ROOT, Settings
+
+pytestmark = pytest.mark.needs_programs
+
+SAMPLES = PROJECT_ROOT / "Src" / "Librarian" / "tests" / "samples"
+HOSTILE = "<img src=x onerror=alert(1)> **b** [a](javascript:alert(2)) :smile:.jpg"
+LIMIT = 60_000  # milliseconds; a busy machine takes a while
+WIDTHS = (1400, 390)
+_ROW = text("""
+    INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, media_kind, mime_type,
+        captured_at, date_source, camera_model, location)
+    VALUES (uuidv7(), :hash, 1, :name, :name, :path, :kind, '', :taken, 'mtime', :name, CAST(:location AS jsonb))
+""")
+
+
+@pytest.fixture
+def library(dashboard: Settings, database: Database) -> Settings:
+    """Three originals: a photo with a place, one of another kind, and one that is no photo at all."""
+    for number, (name, kind, content) in enumerate(
+        (
+            (HOSTILE, "JPEG", (SAMPLES / "DSCN0010.jpg").read_bytes()),
+            ("an iPhone's.heic", "HEIC", (SAMPLES / "samplefilehub.heif").read_bytes()),
+            ("broken.jpg", "JPEG", b"not a photo"),
+        )
+    ):
+        path = f"Originals/2024/2024-05-0{3 - number}/{number}"
+        (dashboard.storage / path).parent.mkdir(parents=True)
+        (dashboard.storage / path).write_bytes(content)
+        values = {
+            "hash": hashlib.sha256(content).hexdigest(), "name": name, "path": path, "kind": kind,
+            "taken": f"2024-05-0{3 - number}", "location": '{"lat": 43.46, "lon": 11.88}' if number == 0 else None,
+        }  # fmt: skip
+        with database.session() as session:
+            session.execute(_ROW, values)
+    return dashboard
+
+
+@pytest.fixture
+def address(library: Settings) -> Iterator[str]:
+    """Where it is served."""
+    from benchmarks.dashboard import serving
+
+    with serving(library) as (url, _process):
+        yield url
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    assert chromium is not None, "Chromium is needed: see requirements/debian-test.txt"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=WIDTHS)
+def page(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A page that notes what it should not do."""
+    with browser.new_context(viewport={"width": request.param, "height": 900}) as context:
+        page = context.new_page()
+        page.set_default_timeout(LIMIT)
+        wrong: list[str] = []
+        page.on("dialog", lambda dialog: wrong.append(f"a script ran: {dialog.message}"))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: wrong.append(asked.url) if not _is_ours(asked.url, address) else None)
+        yield page
+        assert wrong == []
+        assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
+
+def _is_ours(url: str, address: str) -> bool:
+    return url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+
+
+def test_the_library_shows_photos_and_a_photo_all_it_knows(page: Any, address: str, library: Settings) -> None:
+    page.goto(f"{address}/library")
+    page.locator(".grid img.there").nth(2).wait_for()
+    widths = page.locator(".grid img").evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert widths[:2] == [400, 400]
+    assert len(list((library.storage / "Derivatives" / "Thumbnails").glob("*/*.jpg"))) == 2
+    assert len(list((library.storage / "Derivatives" / "Thumbnails").glob("*/*.none"))) == 1
+    photo = page.locator(".grid button").first
+    assert photo.get_attribute("aria-label") == HOSTILE
+    photo.click()
+    picture = page.locator(".pf-photo img")
+    picture.wait_for()
+    page.wait_for_function("document.querySelector('.pf-photo img').naturalWidth === 640")
+    facts = page.locator(".pf-facts").first.inner_text()
+    assert HOSTILE in facts and "43.46000, 11.88000" in facts
+    page.locator(".map .pin").wait_for()
+    page.get_by_role("button", name="Older").last.click()
+    page.get_by_text("an iPhone's.heic").first.wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+
+
+def test_a_photo_is_found_by_its_name(page: Any, address: str) -> None:
+    page.goto(f"{address}/library")
+    search = page.get_by_placeholder("Part of a name")
+    search.fill("2")  # the name that it is kept by
+    search.press("Enter")
+    page.locator(".grid button").nth(1).wait_for(state="detached")
+    assert page.locator(".grid button").get_attribute("aria-label") == "broken.jpg"
+
+
+def test_the_map_shows_where_photos_were_taken(page: Any, address: str) -> None:
+    page.goto(f"{address}/map")
+    page.locator(".cluster").click()
+    page.locator(".grid img.there").wait_for()
+    assert page.locator(".grid button").get_attribute("aria-label") == HOSTILE
+
+
+def test_pictures_are_for_who_was_shown_their_page(address: str, library: Settings) -> None:
+    import requests
+
+    for path in ("pictures/small/x", "pictures/large/WyJhIiwgImIiLCAiYyJd.aaaa", "pictures/huge/x", "assets/x.js"):
+        assert requests.get(f"{address}/{path}", timeout=60).status_code == 404
+    assert requests.get(f"{address}/assets/..%2fserver.py", timeout=60).status_code >= 400
