@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,6 +90,14 @@ def ledger_notice() -> None:
             icon=":material/database_off:",
         )
         st.text(plain(ledger().reason))
+
+
+@st.fragment(run_every=REFRESH)
+def wait_for(there: Callable[[], bool]) -> None:
+    """For a page that has nothing to show yet: it runs anew as soon as there is something."""
+    with asking_ledger("Whether there is something by now"):
+        if there():
+            st.rerun()
 
 
 def missing(what: str, reason: str) -> None:

@@ -24,6 +24,7 @@ PHONE = (
 )
 
 _JOINER = "\u2060"
+STEADY_CHROMIUM = Path(__file__).with_name("steady_chromium.py")
 Theme = Literal["light", "dark"]
 
 # Of pictures also those within components, which have documents of their own.
@@ -172,21 +173,22 @@ class Browser:
             storage_state=None if stranger else self._cookies,
             locale="en-GB",
         )
+        visitor = Visitor(context.new_page(), self._home)
         try:
-            yield Visitor(context.new_page(), self._home)
+            yield visitor
         finally:
+            print("\n".join(visitor.complaints))  # pytest shows it where a test fails
             context.close()
 
 
 @contextmanager
 def chromium(home: str) -> Iterator[Browser]:
     """A Chromium for the dashboard at this address; skips where there is none."""
-    program = shutil.which("chromium")
-    if program is None:
+    if shutil.which("chromium") is None:
         pytest.skip("chromium is not installed")
     with sync_api.sync_playwright() as playwright:
         # Its sandbox wants more than a container gives; what it is shown here is our own.
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=STEADY_CHROMIUM, args=["--no-sandbox"])
         expect.set_options(timeout=LIMIT)
         try:
             yield Browser(browser, home)

@@ -114,6 +114,16 @@ def first_look(first_start: Site) -> dict[str, str]:
 def site(first_start: Site, first_look: dict[str, str]) -> Site:
     """With photos, one of which cannot be read, and something else; every name and text that could be hostile is."""
     site = first_start
+    with site.browser.visit() as visitor:
+        visitor.arrive()
+        visitor.go("Library")
+        fill(site)
+        expect(visitor.page.get_by_role("button", name="DSCN0010.jpg")).to_be_visible()  # without a click or a reload
+        assert_well(visitor)
+    return site
+
+
+def fill(site: Site) -> None:
     for sample in sorted(SAMPLES.iterdir()):
         shutil.copy(sample, site.factory.inbox)
     site.put(f"{HOSTILE}.jpg", hostile_jpeg())
@@ -126,7 +136,6 @@ def site(first_start: Site, first_look: dict[str, str]) -> Site:
     hidden.rename(site.factory.inbox / UNREADABLE)
     wait_until(lambda: [*site.factory.inbox.glob("*.jpg")] == [site.factory.inbox / UNREADABLE], 60, "all is filed")
     wait_until(lambda: site.ledger.sql("SELECT 1 FROM inbox_files WHERE state = 'failing'"), 60, "one is not")
-    return site
 
 
 def hostile_jpeg() -> bytes:

@@ -30,6 +30,7 @@ def show() -> None:
         choices = library.choices()
         if not choices.years:
             st.info("No photos yet. What is put into the inbox shows up here within seconds.", icon=":material/photo:")
+            look.wait_for(_is_there)
             return
         filters = _filters(choices)
         if _changed(filters):
@@ -43,6 +44,11 @@ def show() -> None:
             st.info(
                 "There are too many photos to look for this name among all. Choose a year.", icon=":material/search:"
             )
+
+
+def _is_there() -> bool:
+    library.choices.clear()  # that there is nothing is not to be remembered
+    return bool(library.choices().years)
 
 
 def _filters(choices: Choices) -> Filters:

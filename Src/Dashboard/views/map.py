@@ -21,6 +21,7 @@ def show() -> None:
             st.info(
                 "No photo with a place yet. Phones add one where they may know theirs.", icon=":material/location_off:"
             )
+            look.wait_for(_is_there)
             return
         st.caption(
             f"{words.counted(photos, 'photo')} with a place. Click a circle to come nearer and to see what is there."
@@ -29,6 +30,12 @@ def show() -> None:
         if area is not None:
             st.session_state["map_area"] = area
         _photos(st.session_state.get("map_area"))
+
+
+def _is_there() -> bool:
+    library.placed.clear()  # that there is nothing is not to be remembered
+    library.places.clear()
+    return library.placed() > 0
 
 
 def _photos(area: Area | None) -> None:
