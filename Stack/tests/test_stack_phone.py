@@ -172,7 +172,7 @@ def test_what_changes_on_the_phone_while_the_librarian_is_away_is_filed_later(si
     site.phone.scan()
     for name in ("Late/1.jpg", "Late/2.jpg"):
         wait_until((site.stack.inbox / name).exists, LIMIT, "it comes")
-    second = site.phone.take("Late/1.jpg", unique_jpeg(502))
+    second = site.phone.take("Late/1.jpg", unique_jpeg(502, size=100_000))  # by its size Syncthing sees it
     site.phone.delete("Late/2.jpg")
     site.phone.scan()
     wait_until(lambda: holds(site.stack.inbox / "Late/1.jpg", second), LIMIT, "the edited one comes")

