@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from Src.Factory.problems import Problem
-from Src.Factory.stack import DATA, PROJECT, Container, Stack
+from Src.Factory.stack import DATA, PROJECT, Container, Stack, ask_docker
 
 _SYSTEM = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr", "/var")
+_STOP_LIMIT = 20  # seconds that an import may take to finish what is under way
 
 
 def import_into_stack(stack: Stack, arguments: Sequence[str]) -> int:
@@ -48,11 +49,16 @@ def import_into_stack(stack: Stack, arguments: Sequence[str]) -> int:
         # Without the health check, which looks for the librarian itself.
         json.dump({"services": {"librarian": {"volumes": mounts, "healthcheck": {"disable": True}}}}, more)
         more.flush()
-        run = [*_compose(librarian, more.name), "run", "--rm", "--no-deps"]
+        name = f"{librarian.labels[PROJECT]}-import-{os.getpid()}"
+        run = [*_compose(librarian, more.name), "run", "--rm", "--no-deps", f"--name={name}"]
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             run.append("--no-TTY")
         run += ["librarian", "python", "-m", "Src.Factory", "import", *flags, "--", *inside]
-        return _call(run, {**os.environ, **_as_started(librarian)})
+        code = _call(run, {**os.environ, **_as_started(librarian)})
+    if code != 0:  # interrupted, `docker compose run` ends before its container does
+        ask_docker("stop", "-t", str(_STOP_LIMIT), name)
+        ask_docker("rm", "--force", name)
+    return code
 
 
 def _existing(source: str) -> Path:
