@@ -61,10 +61,11 @@ def address(library: Settings) -> Iterator[str]:
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "Chromium is needed: see requirements/debian-test.txt"
+    assert shutil.which("chromium") is not None, "Chromium is needed: see requirements/debian-test.txt"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=PROJECT_ROOT / "Stack/tests/steady_chromium.py", args=["--no-sandbox"]
+        )
         yield browser
         browser.close()
 
