@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree import ElementTree
 
+import psutil
 import pytest
 
 from Src.Shared.syncthing.client import Config, FolderState, Syncthing, SyncthingError
@@ -81,8 +81,13 @@ class RealSyncthing:
 
     def close(self) -> None:
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)  # it is two processes, and there is nothing left to save
+            # There is nothing left to save. It is two processes, the second in a process group of its own.
+            processes = [psutil.Process(self._process.pid)]
+            processes += processes[0].children(recursive=True)
+            for process in processes:
+                process.kill()
             self._process.wait(LIMIT)
+            psutil.wait_procs(processes, LIMIT)
         self.client.close()
         print((self._home / "log").read_text(errors="replace"))  # pytest shows it where a test fails
 
