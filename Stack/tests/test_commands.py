@@ -128,15 +128,16 @@ def test_status_counts_what_is_there(factory: Factory) -> None:
 def test_status_tells_who_is_at_work_and_who_has_gone_silent(factory: Factory) -> None:
     factory.environment["HEARTBEAT_INTERVAL"] = "0.5"
     with factory.start("up") as running:
-        running.wait_for("watching ")
-        wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE current_task = 'watching'"), 10)
+        watching = "SELECT 1 FROM system_status WHERE service_name = 'librarian' AND current_task = 'watching'"
+        wait_until(lambda: factory.asked(watching), 30)
         [service] = [one for one in factory.run("status", "--json").json()["services"] if one["name"] == "librarian"]
         assert (service["status"], service["silent"], service["current_task"]) == ("OK", False, "watching")
         factory.kill_all()
         running.wait()
 
     def silent() -> bool:
-        return bool(factory.run("status", "--json").json()["services"][0]["silent"])
+        services = factory.run("status", "--json").json()["services"]
+        return any(one["silent"] for one in services if one["name"] == "librarian")
 
     wait_until(silent, 20, "a killed service is called silent")
     assert "SILENT" in factory.run("status").out

@@ -60,6 +60,11 @@ class Site:
         wait_until(lambda: self.ledger.sql(known, name), 60, f"{name} is filed")
 
 
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(scope="module")
 def first_start(external_socket: Path) -> Iterator[Site]:
     """A factory in which there is no photo yet."""
@@ -90,6 +95,7 @@ def first_start(external_socket: Path) -> Iterator[Site]:
         ):
             up.wait_for("watching ")
             up.wait_for("serving http")
+            wait_until(lambda: is_open(port), 60, "the dashboard answers")
             browser.log_in(PASSWORD)
             yield Site(factory, ledger, syncthing, browser, up)
 

@@ -112,11 +112,13 @@ def test_the_library_shows_photos_and_a_photo_all_it_knows(page: Any, address: s
 
 
 def test_a_photo_is_found_by_its_name(page: Any, address: str) -> None:
+    from playwright.sync_api import expect
+
     page.goto(f"{address}/library")
     search = page.get_by_placeholder("Part of a name")
     search.fill("2")  # the name that it is kept by
     search.press("Enter")
-    page.locator(".grid button").nth(1).wait_for(state="detached")
+    expect(page.locator(".grid button")).to_have_count(1, timeout=60_000)
     assert page.locator(".grid button").get_attribute("aria-label") == "broken.jpg"
 
 
