@@ -17,6 +17,7 @@ from Src.Librarian.vault_trouble import VaultTrouble
 _NAME_REFUSED = (errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.ENOENT)  # ENOENT: exfat-fuse says so
 _NOT_PORTABLE = re.compile('[\0-\x1f<>:"|?*\\\\\ud800-\udfff]')
 _NUMBERED = re.compile(r"_([1-9]\d{0,8})(\.[^.]*)?\Z")
+_NEVER_CUT = 110  # bytes of a name that has room for its number, also as a portable one
 _WORTH_REMEMBERING = 4  # names of one series
 
 
@@ -30,7 +31,7 @@ class VaultFolder:
         self._by_inode: dict[int, str] = {}
         self._hashes: dict[str, str] = {}  # of numbered names that we gave
         self._series: dict[str, _Series] = {}
-        self._numbered: dict[str, dict[int, str]] = {}  # key of a series -> number -> name on disk
+        self._numbered: dict[str, dict[str, int]] = {}  # key of a series -> name on disk -> its number
         self._highest: dict[str, int] = {}
         self._seen_mtime_ns = -1
 
@@ -72,14 +73,14 @@ class VaultFolder:
         self._hashes.pop(name, None)
         self._series.clear()
         if numbered := _NUMBERED.search(name):
-            self._numbered.get(_series_key(name[: numbered.start()], numbered[2]), {}).pop(int(numbered[1]), None)
+            self._numbered.get(_series_key(name[: numbered.start()], numbered[2]), {}).pop(name, None)
 
     def _note_number(self, name: str) -> bool:
         numbered = _NUMBERED.search(name)
         if numbered is None:
             return False
         key, number = _series_key(name[: numbered.start()], numbered[2]), int(numbered[1])
-        self._numbered.setdefault(key, {})[number] = name
+        self._numbered.setdefault(key, {})[name] = number
         self._highest[key] = max(number, self._highest.get(key, 0))
         return True
 
@@ -117,7 +118,7 @@ class VaultFolder:
         key = _series_key(stem, ending)
         if self._highest.get(key, 0) <= number:
             return []
-        return [holder for taken, holder in self._numbered[key].items() if taken > number]
+        return [holder for holder, taken in self._numbered[key].items() if taken > number]
 
     def _walked(self, name: str) -> _Series:
         """The numbered names of a name, up to the first that is free."""
@@ -219,7 +220,8 @@ def _stem_and_ending(name: str) -> tuple[str, str]:
 
 def _series_key(stem: str, ending: str | None) -> str:
     """The same for a name and for each number of it, also where a long stem was cut for the number."""
-    return name_key(stem)[:30] + name_key(ending or "")
+    key, ending = name_key(stem), ending or ""
+    return (key if _size(stem + ending) <= _NEVER_CUT else key[:30]) + name_key(ending)
 
 
 def portable_name(name: str) -> str:

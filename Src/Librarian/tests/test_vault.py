@@ -221,6 +221,17 @@ def test_what_stands_behind_a_gap_of_the_numbers_is_found(vault: Vault, name: st
     assert folder.first_free(name, lambda target: open(target, "xb").close()) == names[2]
 
 
+def test_long_names_that_begin_alike_do_not_hide_each_other_behind_a_gap(vault: Vault) -> None:
+    path = vault.folder(DAY).path
+    for who in ("Anna", "Zoe"):
+        (path / f"{'a long beginning ' * 8}{who}_3.jpg").write_bytes(who.encode())
+    folder = vault.folder(DAY)
+    for who in ("Anna", "Zoe"):
+        name = f"{'a long beginning ' * 8}{who}.jpg"
+        found = folder.standing(name, len(who), sha256(who.encode()))
+        assert found is not None and found[0].endswith(f"{who}_3.jpg")
+
+
 def test_the_same_bytes_are_found_under_the_portable_name(vault: Vault) -> None:
     path = vault.folder(DAY).path
     (path / "12_30_00.jpg").write_bytes(b"one")
