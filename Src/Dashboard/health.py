@@ -15,6 +15,7 @@ LATE, SILENT = 1.5, 3.0  # heartbeat intervals
 ALIVE = 30.0  # seconds since a service that lives touched its liveness file, at most
 
 WATCHED = ("factory-db", "syncthing")  # by the service-monitor
+WITHOUT_HEARTBEAT = ("docker-proxy", "gate")  # only their containers tell of them
 _NAMES = {"syncthing": "Syncthing", "factory-db": "The database"}
 RUNNING = ("running", "healthy", "starting", "created", "restarting")
 
@@ -36,6 +37,11 @@ class Service:
         return self.task == "stopped"
 
     @property
+    def is_only_a_container(self) -> bool:
+        """It sends no heartbeats, and its container is known."""
+        return self.name in WITHOUT_HEARTBEAT and self.container is not None
+
+    @property
     def is_unwatched(self) -> bool:
         """It cannot report for itself, and who looks after it does not: that says nothing about it."""
         return self.name in WATCHED and self.age is not None and (self.is_stopped or self.age > SILENT * self.interval)
@@ -44,6 +50,8 @@ class Service:
     def light(self) -> Light:
         if self.container is not None and self.container not in RUNNING:
             return "red"
+        if self.is_only_a_container:
+            return "green"
         if self.age is None:
             return "grey" if self.container is None else "yellow"
         if self.is_unwatched:

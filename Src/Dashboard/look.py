@@ -150,7 +150,7 @@ def light(service: Service) -> None:
 def heartbeat_words(service: Service) -> str:
     """What it does and how old its heartbeat is, as Markdown."""
     words_ = [] if service.age is None else [plain(service.task or "no task"), f"heartbeat {words.ago(service.age)}"]
-    if service.age is None:
+    if service.age is None and not service.is_only_a_container:
         words_.append("no heartbeat yet")
     if service.container is not None:
         words_.append(f"container {plain(service.container)}")
@@ -160,6 +160,8 @@ def heartbeat_words(service: Service) -> str:
 def _state_word(service: Service) -> str:
     if service.container is not None and service.light == "red" and service.container not in RUNNING:
         return markdown(service.container)
+    if service.is_only_a_container:
+        return "OK"
     if service.age is None:
         return "unknown"
     if service.is_unwatched:

@@ -29,7 +29,7 @@ def heading(text: str) -> None:
 
 
 def line(label: str, value: str, style: str = "") -> None:
-    out.print(Text(f"  {label:<12}") + Text(escaped(value), style=style))
+    out.print(Text(f"  {label:<11} ") + Text(escaped(value), style=style))
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -29,6 +29,9 @@ def test_a_heartbeat_is_green_up_to_one_and_a_half_intervals_and_yellow_up_to_th
         (Service("librarian", "OK", 1.0, container="healthy"), "green"),
         (Service("librarian", "OK", 200.0, container="running"), "red"),
         (Service("librarian", container="running"), "yellow"),
+        (Service("gate", container="running"), "green"),
+        (Service("gate", container="exited"), "red"),
+        (Service("gate"), "grey"),
         (Service("librarian"), "grey"),
     ],
 )
