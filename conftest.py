@@ -1,7 +1,8 @@
-"""For all tests: what they report can go from process to process."""
+"""For all tests: what they report can go from process to process, and what shares a factory stays in one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 
 import pytest
@@ -15,6 +16,14 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.longrepr is not None and (told := str(report.longrepr)) != _printable(told):
         report.longrepr = _printable(told)
     return report
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A pytest that pytest-xdist does not know would scatter the tests of a group, and say nothing."""
+    if getattr(session.config.option, "dist", "no") == "loadgroup" and os.environ.get("PYTEST_XDIST_WORKER"):
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+                raise pytest.UsageError(f"pytest-xdist did not see the group of {item.nodeid}: which pytest is this?")
 
 
 def _printable(content: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from Stack.tests.conftest import ExternalLedger
 from Stack.tests.photos import unique_jpeg
-from Stack.tests.real_factory import FACTORY, SAMPLES, SHORT_DELAYS, Factory, wait_until
+from Stack.tests.real_factory import FACTORY, LIMIT, SAMPLES, SHORT_DELAYS, Factory, wait_until
 
 COMMANDS = ("up", "ingest", "import", "status", "find", "retry")
 HOSTILE = "[bold red]x[b] \x1b[31m\x1b]0;title\x07\nsecond\rline\u202egpj.\x9b2J.jpg"
@@ -129,7 +129,7 @@ def test_status_tells_who_is_at_work_and_who_has_gone_silent(factory: Factory) -
     factory.environment["HEARTBEAT_INTERVAL"] = "0.5"
     with factory.start("up") as running:
         watching = "SELECT 1 FROM system_status WHERE service_name = 'librarian' AND current_task = 'watching'"
-        wait_until(lambda: factory.asked(watching), 30)
+        wait_until(lambda: factory.asked(watching), LIMIT)
         [service] = [one for one in factory.run("status", "--json").json()["services"] if one["name"] == "librarian"]
         assert (service["status"], service["silent"], service["current_task"]) == ("OK", False, "watching")
         factory.kill_all()
@@ -139,7 +139,7 @@ def test_status_tells_who_is_at_work_and_who_has_gone_silent(factory: Factory) -
         services = factory.run("status", "--json").json()["services"]
         return any(one["silent"] for one in services if one["name"] == "librarian")
 
-    wait_until(silent, 20, "a killed service is called silent")
+    wait_until(silent, LIMIT, "a killed service is called silent")
     assert "SILENT" in factory.run("status").out
 
 
@@ -341,7 +341,7 @@ def test_a_running_librarian_takes_up_a_retry(factory: Factory) -> None:
         result = factory.run("retry")
         assert result.code == 0
         assert "1 failed files will be tried again by the running Librarian" in result.out
-        wait_until(lambda: not path.exists(), 15, "it is tried again")
+        wait_until(lambda: not path.exists(), LIMIT, "it is tried again")
 
 
 def test_retry_with_nothing_to_retry(factory: Factory) -> None:
@@ -405,10 +405,10 @@ def test_up_rides_out_an_external_ledger_that_goes_away(factory: Factory, extern
     with factory.start("up") as running:
         running.wait_for("watching ")
         put(factory, "a.jpg", unique_jpeg(1))
-        wait_until(lambda: external_ledger.sql("SELECT 1 FROM media_assets"), 10)
+        wait_until(lambda: external_ledger.sql("SELECT 1 FROM media_assets"), LIMIT)
         external_ledger.forwarder.cut()
         put(factory, "b.jpg", unique_jpeg(2))
-        wait_until(lambda: factory.filed() == 2, 20, "files go on being filed")
+        wait_until(lambda: factory.filed() == 2, LIMIT, "files go on being filed")
         assert running.process.poll() is None
         assert "Traceback" not in running.output
     external_ledger.forwarder.reopen()
@@ -528,7 +528,7 @@ def test_json_logs_of_up(factory: Factory) -> None:
     with factory.start("up", env={"LOG_FORMAT": "json"}) as running:
         running.wait_for("watching ")
         running.process.terminate()
-        result = running.wait(15)
+        result = running.wait()
     lines = result.out.splitlines()
     records = lines[lines.index(next(line for line in lines if line.startswith("{"))) :]
     for line in [*records, *result.err.splitlines()]:

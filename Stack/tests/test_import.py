@@ -26,7 +26,7 @@ from tzfpy import get_tz
 
 from Stack.tests.conftest import ExternalLedger
 from Stack.tests.photos import sha256, unique_jpeg
-from Stack.tests.real_factory import SAMPLES, ZONE, Factory, wait_until
+from Stack.tests.real_factory import LIMIT, SAMPLES, ZONE, Factory, wait_until
 
 KEYS = {"new", "duplicates", "restored", "unsupported", "failed", "bytes", "seconds"}
 
@@ -290,7 +290,7 @@ def test_ctrl_c_on_a_terminal_is_safe_and_a_second_run_goes_on(factory: Factory,
             file.write(number.to_bytes(8, "big"))
     factory.environment.update(BATCH_SIZE="16", WORKERS="1")
     with Terminal(factory, "import", str(source)) as terminal:
-        wait_until(lambda: factory.filed() >= 16, 30, "the first batch is filed")
+        wait_until(lambda: factory.filed() >= 16, LIMIT, "the first batch is filed")
         terminal.type(b"\x03")
         began = time.monotonic()
         code = terminal.wait()
@@ -316,9 +316,9 @@ def test_ctrl_c_gives_up_a_copy_under_way(factory: Factory, folder: Path) -> Non
     """Pressed twice, as people do, while a batch is being copied."""
     source = many_photos(folder / "source", 4, size=60_000_000)
     with Terminal(factory, "import", str(source)) as terminal:
-        wait_until(factory.vault_files, 30, "a copy is under way")
+        wait_until(factory.vault_files, LIMIT, "a copy is under way")
         terminal.type(b"\x03\x03")
-        code = terminal.wait(10)
+        code = terminal.wait()
     assert code == 130, terminal.text
     assert "Traceback" not in terminal.text
     assert "Stopped" in terminal.text
@@ -335,7 +335,7 @@ def test_kill_9_in_the_middle_and_a_second_run_completes(factory: Factory, folde
     factory.environment.update(BATCH_SIZE="16", WORKERS="1")
     for filed in (30, 120, 210):
         with factory.start("import", source) as running:
-            wait_until(partial(has_filed, factory, filed), 30, "it gets there")
+            wait_until(partial(has_filed, factory, filed), LIMIT, "it gets there")
             factory.kill_all()
             running.wait()
     assert factory.filed() < 300, "it was not in the middle"
@@ -354,9 +354,9 @@ def test_sigterm_ends_an_import_like_ctrl_c(factory: Factory, folder: Path) -> N
     source = many_photos(folder / "source", 300)
     factory.environment.update(BATCH_SIZE="16", WORKERS="1")
     with factory.start("import", source, "--json") as running:
-        wait_until(lambda: factory.filed() >= 16, 30, "the first batch is filed")
+        wait_until(lambda: factory.filed() >= 16, LIMIT, "the first batch is filed")
         running.process.send_signal(signal.SIGTERM)
-        result = running.wait(10)
+        result = running.wait()
     assert result.code == 130
     assert result.json()["new"] == len(factory.vault_files()) < 300
 

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from Stack.tests.real_factory import SAMPLES, wait_until
+from Stack.tests.real_factory import LIMIT, SAMPLES, wait_until
 from Stack.tests.stack import INIT, OURS, SERVICES, Stack, docker
 
 pytestmark = pytest.mark.stack
@@ -25,7 +25,7 @@ def test_a_dropped_photo_gets_into_the_vault_and_the_ledger(stack: Stack) -> Non
     found = original.stat()
     assert (found.st_uid, found.st_gid) == stack.owner
     assert found.st_mode & 0o222 == 0, "originals are read-only"
-    wait_until(lambda: not dropped.exists(), 10, "the inbox copy is gone")
+    wait_until(lambda: not dropped.exists(), LIMIT, "the inbox copy is gone")
 
 
 def test_placing_in_the_container_links_and_does_not_copy(stack: Stack) -> None:
@@ -50,7 +50,7 @@ def test_a_photo_of_somebody_else_gets_into_the_vault_as_the_owners(stack: Stack
     [[_, final_path, _]] = stack.filed(1, where=f"original_name = '{name}'")
     found = (stack.storage / final_path).stat()
     assert (found.st_uid, found.st_gid) == stack.owner
-    wait_until(lambda: not dropped.exists(), 10, "the inbox copy is gone")
+    wait_until(lambda: not dropped.exists(), LIMIT, "the inbox copy is gone")
 
 
 def test_every_sample_is_filed_as_it_is_without_docker(stack: Stack) -> None:

@@ -9,7 +9,7 @@ from signal import SIGTERM
 import pytest
 
 from Src.Shared.migrations import HEAD
-from Stack.tests.real_factory import SAMPLES, wait_until
+from Stack.tests.real_factory import LIMIT, SAMPLES, wait_until
 from Stack.tests.stack import OURS, SERVICES, Stack, docker, docker_says
 
 pytestmark = pytest.mark.stack
@@ -67,7 +67,7 @@ def test_down_and_up_with_nothing_lost(stack: Stack) -> None:
     assert _identity(stack) == identity
     _assert_there(stack, originals)
     stack.filed(1, where="original_path = 'while-down/GIF.gif'")
-    wait_until(lambda: not dropped.exists(), 10, "the inbox copy is gone")
+    wait_until(lambda: not dropped.exists(), LIMIT, "the inbox copy is gone")
 
 
 def test_restarting_services_loses_nothing(stack: Stack) -> None:

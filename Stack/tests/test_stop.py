@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from Stack.tests.photos import large_jpeg, sha256, unique_jpeg
-from Stack.tests.real_factory import ROOT, Factory, Running, wait_until
+from Stack.tests.real_factory import LIMIT, ROOT, Factory, Running, wait_until
 
 STOP_LIMIT = 10.0
 LARGE = 1_500_000_000
@@ -42,7 +42,7 @@ def fill(inbox: Path, count: int) -> set[str]:
 def assert_at_rest(factory: Factory) -> None:
     """Every file is whole: in the inbox or in the vault with its row, in no case on the way."""
     # Helpers of Python's own notice the end a moment later.
-    wait_until(lambda: not factory.processes(), 2, "no process is left")
+    wait_until(lambda: not factory.processes(), LIMIT, "no process is left")
     assert factory.filed() == len(factory.vault_files()), "a temporary file is left"
     assert [path for path in factory.vault_files() if path.stat().st_size == 0] == []
     rows: dict[str, str] = dict(factory.sql_at_rest("SELECT final_path, file_hash FROM media_assets"))
@@ -57,7 +57,7 @@ def test_a_librarian_told_to_stop_in_the_middle_of_files(factory: Factory, numbe
     hashes = fill(factory.inbox, 400)
     factory.environment.update(WORKERS="1", BATCH_SIZE="16")
     with librarian(factory) as running:
-        wait_until(lambda: factory.filed() >= 32, 30, "it is in the middle")
+        wait_until(lambda: factory.filed() >= 32, LIMIT, "it is in the middle")
         began = time.monotonic()
         running.process.send_signal(number)
         result = running.wait(STOP_LIMIT)
@@ -116,7 +116,7 @@ def test_stopped_while_reading_a_large_file(factory: Factory) -> None:
         running.process.send_signal(signal.SIGTERM)
         assert running.wait(STOP_LIMIT).code == 0
         assert "Traceback" not in running.output
-    wait_until(lambda: not factory.processes(), 2, "no process is left")
+    wait_until(lambda: not factory.processes(), LIMIT, "no process is left")
     assert (factory.inbox / "large.jpg").exists()
     assert factory.vault_files() == []
 
@@ -125,7 +125,7 @@ def test_an_ingest_told_to_stop_says_so_by_its_exit_code(factory: Factory) -> No
     fill(factory.inbox, 300)
     factory.environment.update(WORKERS="1", BATCH_SIZE="16")
     with factory.start("ingest", "--json") as running:
-        wait_until(lambda: factory.filed() >= 16, 30, "it is in the middle")
+        wait_until(lambda: factory.filed() >= 16, LIMIT, "it is in the middle")
         running.process.send_signal(signal.SIGTERM)
         result = running.wait(STOP_LIMIT)
     assert result.code == 130
@@ -147,7 +147,7 @@ def test_stopped_with_the_ledger_away_and_unreachable(factory: Factory) -> None:
 def test_a_paused_database_does_not_hold_up_the_end(factory: Factory) -> None:
     fill(factory.inbox, 100)
     with librarian(factory) as running:
-        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), 30, "it works")
+        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), LIMIT, "it works")
         paused = factory.postgres()
         for pid in paused:
             os.kill(pid, signal.SIGSTOP)

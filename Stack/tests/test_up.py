@@ -15,6 +15,7 @@ import pytest
 
 from Stack.tests.photos import sha256, unique_jpeg
 from Stack.tests.real_factory import (
+    LIMIT,
     ROOT,
     SAMPLES,
     Factory,
@@ -75,7 +76,7 @@ def test_a_file_that_is_still_written_is_not_taken_before_it_rests(default_facto
             with open(path, "ab") as file:
                 file.write(content[start : start + 50_000])
             written = time.time()
-            wait_until(lambda written=written: time.time() > written + 2.0, 3)  # type: ignore[misc]
+            wait_until(lambda written=written: time.time() > written + 2.0, LIMIT)  # type: ignore[misc]
             assert path.exists()
         assert time.time() - began > STABILITY_DELAY
 
@@ -132,7 +133,7 @@ def test_what_came_while_nothing_ran_is_filed_at_the_start(factory: Factory) -> 
     for number in range(20):
         (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
     with up(factory):
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(20,)], 10)
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(20,)], LIMIT)
     assert list(factory.inbox.iterdir()) == []
 
 
@@ -147,9 +148,9 @@ def test_up_takes_a_relative_folder_of_any_name_from_where_it_is_called(factory:
         running.wait_for("watching ")
         assert str(factory.inbox) in running.output
         (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
-        wait_until(lambda: factory.filed() == 1, 10, "it is filed")
+        wait_until(lambda: factory.filed() == 1, LIMIT, "it is filed")
         running.process.send_signal(signal.SIGINT)
-        running.wait(10)
+        running.wait()
         assert factory.processes() == []
     finally:
         running.end()
@@ -163,11 +164,11 @@ def test_up_takes_a_relative_folder_of_any_name_from_where_it_is_called(factory:
 def test_a_signal_ends_everything_within_ten_seconds(factory: Factory, signal_name: str) -> None:
     with up(factory) as running:
         (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
-        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), 10)
+        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), LIMIT)
         assert factory.postgres()
         began = time.monotonic()
         running.process.send_signal(getattr(signal, signal_name))
-        running.wait(10)
+        running.wait()
         left = [command_line(pid) for pid in factory.processes()]
         took = time.monotonic() - began
         assert left == []
@@ -182,7 +183,7 @@ def test_a_signal_ends_everything_within_ten_seconds(factory: Factory, signal_na
 def test_ctrl_c_reaches_the_whole_group_and_still_ends_cleanly(factory: Factory) -> None:
     with up(factory) as running:
         os.killpg(running.pid, signal.SIGINT)
-        running.wait(10)
+        running.wait()
         assert factory.processes() == []
         assert "Traceback" not in running.output
 
@@ -190,7 +191,7 @@ def test_ctrl_c_reaches_the_whole_group_and_still_ends_cleanly(factory: Factory)
 def test_a_signal_during_the_very_first_start_leaves_no_process(bare_factory: Factory) -> None:
     factory = bare_factory
     with factory.start("up") as running:
-        wait_until(lambda: factory.named(LIBRARIAN), 20, "the librarian starts")
+        wait_until(lambda: factory.named(LIBRARIAN), LIMIT, "the librarian starts")
         running.process.send_signal(signal.SIGTERM)
         running.wait(60)  # a busy machine takes long to make a database, and that is waited for
         assert factory.processes() == []
@@ -204,13 +205,13 @@ def test_a_killed_librarian_is_started_again_and_goes_on(factory: Factory) -> No
     with up(factory) as running:
         [librarian] = factory.named(LIBRARIAN)
         # One that dies within its first second is started again by another rule of supervisor's.
-        wait_until(lambda: time.time() - os.stat(f"/proc/{librarian}").st_ctime > 1.5, 5)
+        wait_until(lambda: time.time() - os.stat(f"/proc/{librarian}").st_ctime > 1.5, LIMIT)
         for number in range(40):
             (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
         os.kill(librarian, signal.SIGKILL)
-        wait_until(lambda: set(factory.named(LIBRARIAN)) - {librarian}, 20, "it is started again")
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], 20, "it goes on")
-        wait_until(lambda: not any(factory.inbox.iterdir()), 5, "the inbox is empty")
+        wait_until(lambda: set(factory.named(LIBRARIAN)) - {librarian}, LIMIT, "it is started again")
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], LIMIT, "it goes on")
+        wait_until(lambda: not any(factory.inbox.iterdir()), LIMIT, "the inbox is empty")
         assert running.process.poll() is None
         assert len(factory.named("spawn_main")) <= 2 * (os.cpu_count() or 1), "workers of the dead one linger"
     assert_vault_is({sha256_of(unique_jpeg(number)) for number in range(40)}, factory)
@@ -220,18 +221,18 @@ def test_a_killed_database_comes_back_by_itself_and_no_row_is_lost(factory: Fact
     with up(factory) as running:
         for number in range(20):
             (factory.inbox / f"before {number}.jpg").write_bytes(unique_jpeg(number))
-        wait_until(lambda: factory.filed() > 0, 10, "files come in")
+        wait_until(lambda: factory.filed() > 0, LIMIT, "files come in")
         killed = factory.postgres()
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         for number in range(20, 40):
             (factory.inbox / f"after {number}.jpg").write_bytes(unique_jpeg(number))
         began = time.monotonic()
-        wait_until(lambda: factory.filed() == 40, 30, "files are filed")
+        wait_until(lambda: factory.filed() == 40, LIMIT, "files are filed")
         wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], 60, "rows appear")
         took = time.monotonic() - began
         assert not set(killed) & set(factory.postgres())
-        wait_until(lambda: not any(factory.inbox.iterdir()), 5, "the inbox is empty")
+        wait_until(lambda: not any(factory.inbox.iterdir()), LIMIT, "the inbox is empty")
         assert "Traceback" not in running.output
         journal = factory.storage / ".factory" / "journal"
         assert not journal.is_dir() or list(journal.iterdir()) == []
@@ -260,21 +261,21 @@ def test_services_end_by_themselves_when_the_runner_is_killed_and_a_new_one_work
     with up(factory) as running:
         os.kill(running.pid, signal.SIGKILL)
         began = time.monotonic()
-        wait_until(lambda: not factory.processes(), 15, "services and database end")
+        wait_until(lambda: not factory.processes(), LIMIT, "services and database end")
         print(f"runner killed: all ended after {time.monotonic() - began:.2f} s")
     with up(factory):
         (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
-        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), 10, "a new one works")
+        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), LIMIT, "a new one works")
 
 
 def test_a_killed_worker_costs_no_file(factory: Factory) -> None:
     with up(factory) as running:
-        wait_until(lambda: factory.named("spawn_main"), 20, "workers run")
+        wait_until(lambda: factory.named("spawn_main"), LIMIT, "workers run")
         for number in range(60):
             (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
         for pid in factory.named("spawn_main"):
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(60,)], 30, "all are filed")
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(60,)], LIMIT, "all are filed")
         assert "Traceback" not in running.output
     assert factory.sql_at_rest("SELECT count(*) FROM ingest_events WHERE fate = 'failed'") == [(0,)]
 
@@ -288,7 +289,7 @@ def test_a_second_up_waits_and_takes_over_when_the_first_dies(factory: Factory) 
         with factory.start("up") as second:
             second.wait_for("waiting to take over")
             (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
-            wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(1,)], 10, "the first works")
+            wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(1,)], LIMIT, "the first works")
             assert second.process.poll() is None
             for pid in first_processes - set(factory.postgres()):
                 os.kill(pid, signal.SIGKILL)
@@ -297,9 +298,9 @@ def test_a_second_up_waits_and_takes_over_when_the_first_dies(factory: Factory) 
             second.wait_for("watching ")
             print(f"taken over after {time.monotonic() - began:.2f} s")
             (factory.inbox / "b.jpg").write_bytes(unique_jpeg(2))
-            wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(2,)], 10, "the second works")
+            wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(2,)], LIMIT, "the second works")
             second.process.send_signal(signal.SIGINT)
-            second.wait(10)
+            second.wait()
             assert factory.processes() == []
             assert "Traceback" not in second.output
 
@@ -320,9 +321,9 @@ def test_heartbeats_are_written_and_kept(factory: Factory) -> None:
     now += " WHERE service_name = %s"
     count = "SELECT count(*) FROM system_status_history WHERE service_name = %s"
     with up(factory):
-        wait_until(lambda: factory.asked(now, "librarian") == [("OK", "watching", None, True)], 10)
+        wait_until(lambda: factory.asked(now, "librarian") == [("OK", "watching", None, True)], LIMIT)
         before = factory.sql(count, "librarian")[0][0]
-        wait_until(lambda: factory.asked(count, "librarian")[0][0] >= before + 3, 10, "the history grows")
+        wait_until(lambda: factory.asked(count, "librarian")[0][0] >= before + 3, LIMIT, "the history grows")
         alive = list((factory.data / ".run").glob("librarian*"))
         assert alive, "no liveness file"
         assert time.time() - alive[0].stat().st_mtime < 5
@@ -334,10 +335,10 @@ def test_the_very_first_start_reads_well(bare_factory: Factory) -> None:
     (factory.inbox).mkdir(parents=True)
     shutil.copy(SAMPLES / "Canon_40D.jpg", factory.inbox / "a.jpg")
     with up(factory) as running:
-        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), 30)
-        wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE service_name = 'librarian'"), 30)
+        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), LIMIT)
+        wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE service_name = 'librarian'"), LIMIT)
         running.process.send_signal(signal.SIGINT)
-        result = running.wait(15)
+        result = running.wait()
     assert "Photo Factory is starting" in result.out
     assert str(factory.inbox) in result.out
     assert str(factory.originals) in result.out
@@ -362,7 +363,7 @@ def latency(factory: Factory, original_path: str, since: float, limit: float) ->
     took = time.time() - since
     [(final_path, file_hash)] = rows
     assert sha256(factory.storage / final_path) == file_hash
-    wait_until(lambda: not (factory.inbox / original_path).exists(), 1, "it has left the inbox")
+    wait_until(lambda: not (factory.inbox / original_path).exists(), LIMIT, "it has left the inbox")
     return took
 
 
