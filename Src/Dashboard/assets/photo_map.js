@@ -37,9 +37,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
 }
 
 async function show(place, data, state) {
-  await Promise.all(["leaflet.js", "supercluster.min.js", "topojson-client.min.js"].map(script));
-  const world = await json("assets/vendor/world.json");
-  const points = data.point ? null : await json(data.places);
+  const [points, world] = await Promise.all([
+    data.point ? null : json(data.places),
+    json("assets/vendor/world.json"),
+    ...["leaflet.js", "supercluster.min.js", "topojson-client.min.js"].map(script),
+  ]);
   if (state.gone) return;
   const map = L.map(place, {
     preferCanvas: true, worldCopyJump: true, minZoom: 0.5, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
@@ -110,30 +112,73 @@ function largestPart(geometry) {
   return boxes.reduce((a, b) => (area(a) >= area(b) ? a : b));
 }
 
+// To cluster each place of a large library takes a browser a second. From afar it is enough to know them by cells of
+// this side (thousandths of a degree): at this zoom, nine pixels.
+const CELL = 50;
+const AFAR = 8;
+
 // `places` is latitude, longitude (thousandths of a degree) and number of photos, again and again.
 function drawPlaces(map, places, choose) {
-  const features = [];
-  for (let at = 0; at < places.length; at += 3) {
-    const coordinates = [places[at + 1] / 1000, places[at] / 1000];
-    features.push({ type: "Feature", properties: { n: places[at + 2] }, geometry: { type: "Point", coordinates } });
-  }
-  const index = new Supercluster({
-    radius: 72, maxZoom: 14, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
-  }).load(features);
+  const cells = gathered(places, CELL);
+  const afar = clustered(cells, AFAR);
+  let near;
+  const index = () => {
+    if (Math.round(map.getZoom()) <= AFAR) return afar;
+    return near ??= clustered(gathered(places, 1), 14);
+  };
   const layer = L.layerGroup().addTo(map);
   const draw = () => {
     const bounds = map.getBounds();
     const box = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
+    const shown = index();
     layer.clearLayers();
-    for (const cluster of index.getClusters(box, Math.round(map.getZoom()))) layer.addLayer(circle(map, index, cluster, choose));
+    for (const cluster of shown.getClusters(box, Math.round(map.getZoom()))) layer.addLayer(circle(map, shown, cluster, choose));
   };
   map.on("moveend", draw);
-  if (features.length) {
-    const all = L.latLngBounds(features.map(({ geometry: { coordinates: [lon, lat] } }) => [lat, lon]));
-    map.fitBounds(all.pad(0.1), { maxZoom: 9, animate: false });
+  if (cells.length) {
+    map.fitBounds(around(cells).pad(0.1), { maxZoom: 9, animate: false });
   } else {
     map.setView([25, 10], 1.5);
   }
+}
+
+// One feature for each cell in which there are photos: where in the middle they are, how many, and within which bounds.
+function gathered(places, side) {
+  const cells = new Map();
+  for (let at = 0; at < places.length; at += 3) {
+    const [lat, lon, n] = [places[at], places[at + 1], places[at + 2]];
+    const key = Math.floor(lat / side) * 1e6 + Math.floor(lon / side);
+    const known = cells.get(key);
+    if (known) {
+      known.n += n;
+      known.lat += lat * n;
+      known.lon += lon * n;
+      known.south = Math.min(known.south, lat);
+      known.north = Math.max(known.north, lat);
+      known.west = Math.min(known.west, lon);
+      known.east = Math.max(known.east, lon);
+    } else {
+      cells.set(key, { n, lat: lat * n, lon: lon * n, south: lat, north: lat, west: lon, east: lon });
+    }
+  }
+  return Array.from(cells.values(), (cell) => ({
+    type: "Feature", properties: cell,
+    geometry: { type: "Point", coordinates: [cell.lon / cell.n / 1000, cell.lat / cell.n / 1000] },
+  }));
+}
+
+function clustered(features, maxZoom) {
+  return new Supercluster({
+    radius: 72, maxZoom, map: ({ n }) => ({ n }), reduce: (sum, { n }) => { sum.n += n; },
+  }).load(features);
+}
+
+function around(features) {
+  const bounds = L.latLngBounds([]);
+  for (const { properties: { south, west, north, east } } of features) {
+    bounds.extend([south / 1000, west / 1000]).extend([north / 1000, east / 1000]);
+  }
+  return bounds;
 }
 
 function circle(map, index, cluster, choose) {
@@ -146,7 +191,7 @@ function circle(map, index, cluster, choose) {
   const marker = L.marker([lat, lon], { icon, title: `${count.toLocaleString("en")} ${count === 1 ? "photo" : "photos"}` });
   marker.on("click", () => {
     const inside = cluster.properties.cluster ? index.getLeaves(cluster.properties.cluster_id, Infinity) : [cluster];
-    const bounds = L.latLngBounds(inside.map(({ geometry: { coordinates: [x, y] } }) => [y, x]));
+    const bounds = around(inside);
     const edge = (value) => Math.round(value * 1000);
     choose({
       south: edge(bounds.getSouth()), west: edge(bounds.getWest()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sqlalchemy import insert, text
 from Src.Dashboard import words
 from Src.Dashboard.data import activity, arrivals, inbox, logs, uptime
 from Src.Dashboard.data.inbox import Found, Stays
+from Src.Dashboard.data.services import Heartbeat, services
 from Src.Dashboard.data.uptime import PERIODS, Period, strip
 from Src.Dashboard.ledger import Ledger, TooSlow
 from Src.Dashboard.resources import ledger
@@ -74,6 +76,18 @@ def test_strips_come_from_the_history_of_each_service(dashboard: Settings, datab
     assert set(known["librarian"]) == {"ok"} and 6 <= len(known["librarian"]) <= 7
     assert set(known["dashboard"]) == {"ok"} and 2 <= len(known["dashboard"]) <= 3
     assert all(one.up > 0.95 for one in found.values())
+
+
+# -- services ----------------------------------------------------------------------------------------------
+
+
+def test_an_outage_that_the_ledger_itself_tells_of_is_over() -> None:
+    away = Heartbeat("factory-db", datetime.now(UTC), "ERROR", "away", "connection refused", 60.0, {})
+    [found] = [one for one in services({"factory-db": away}, {}) if one.name == "factory-db"]
+    assert (found.status, found.task, found.message) == ("OK", "answers again", "")
+    read_only = replace(away, task="reading only")
+    [found] = [one for one in services({"factory-db": read_only}, {}) if one.name == "factory-db"]
+    assert (found.status, found.message) == ("ERROR", "connection refused")
 
 
 # -- logs --------------------------------------------------------------------------------------------------
