@@ -69,6 +69,8 @@ def main() -> int:
     if shutil.which("strace") is None:
         print("steps: strace is missing; install it (Debian: apt install strace)", file=sys.stderr)
         return 2
+    if options.folder is not None:
+        options.folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=options.folder) as folder,
         tempfile.TemporaryDirectory(dir=options.other_filesystem) as other,

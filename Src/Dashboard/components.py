@@ -14,6 +14,7 @@ import streamlit as st
 from Src.Dashboard.data.library import Area, Photo
 from Src.Dashboard.picture_route import picture_url
 from Src.Dashboard.plain import plain
+from Src.Dashboard.resources import settings
 from Src.Dashboard.routes import PLACES
 from Src.Dashboard.thumbnails import Size
 from Src.Shared.ledger_text import from_ledger
@@ -58,14 +59,18 @@ def timeline(months: Sequence[tuple[date, int]], *, here: date | None, key: str)
 def places_map(*, key: str, height: int = 520) -> Area | None:
     """The places of all photos, clustered; the area of the cluster that was just clicked."""
     chosen: dict[str, int] | None = _map(
-        key=key, data={"height": height, "places": PLACES}, on_area_change=_nothing
+        key=key, data={"height": height, "places": PLACES, **_tiles()}, on_area_change=_nothing
     ).area
     return Area(**chosen) if chosen else None
 
 
 def point_map(lat: float, lon: float, *, key: str, height: int = 220) -> None:
     """One place."""
-    _map(key=key, data={"height": height, "point": [lat, lon]}, on_area_change=_nothing)
+    _map(key=key, data={"height": height, "point": [lat, lon], **_tiles()}, on_area_change=_nothing)
+
+
+def _tiles() -> dict[str, str | None]:
+    return {"tiles": settings().map_tiles, "credit": settings().map_credit}
 
 
 def long_day(day: date) -> str:

@@ -47,7 +47,7 @@ _STYLE = """
   [data-testid="stStatusWidget"]:has([data-testid="stStatusWidgetRunningIcon"]) { visibility: hidden; }
   @media (max-width: 640px) {
     [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
-    [data-testid^="stBaseButton-segmented_control"] { padding-left: .7rem; padding-right: .7rem; }
+    [data-testid^="stBaseButton-segmented_control"] { padding: 0 .5rem; font-size: .85rem; }
     [data-testid="stElementToolbar"] { display: none; } /* a touch leaves it open, over what is below */
   }
 </style>

@@ -91,7 +91,7 @@ def _serve(settings: Settings) -> None:
     from Src.Dashboard.login import Gate, LoginMiddleware
     from Src.Dashboard.routes import ROUTES
 
-    middleware = [Middleware(SecurityHeaders)]
+    middleware = [Middleware(SecurityHeaders, tiles=settings.map_tiles)]
     if settings.dashboard_password and not has_oidc():
         middleware.append(Middleware(LoginMiddleware, gate=Gate(settings.dashboard_password)))
     elif is_loopback(settings.dashboard_address):

@@ -194,7 +194,17 @@ def _is_outage(error: BaseException | None) -> bool:
 
 
 def _one_line(error: BaseException | None) -> str:
-    return " ".join(str(error).split()) or "the connection to the database was lost"
+    """libpq indents what goes on, be it a sentence or only a line."""
+    told = ""
+    for line in str(error).splitlines():
+        words = " ".join(line.split())
+        if not told or not words:
+            told += words
+        elif not line[0].isspace():
+            told += f"; {words}"
+        else:
+            told += f". {words}" if words[0].isupper() else f" {words}"
+    return told or "the connection to the database was lost"
 
 
 _default: Database | None = None

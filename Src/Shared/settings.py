@@ -6,6 +6,7 @@ Every variable is documented in `.env.example`; the environment wins over `.env`
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,8 @@ class Settings:
     dashboard_address: str
     dashboard_port: int  # 0: no dashboard
     dashboard_password: str | None
+    map_tiles: str | None  # address with {z}, {x} and {y}; None: the map asks no other host
+    map_credit: str  # what the tiles' host wants to be named as
 
     @property
     def originals(self) -> Path:
@@ -130,6 +133,8 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         dashboard_address=values.get("DASHBOARD_ADDRESS", "127.0.0.1"),
         dashboard_port=_whole(values, "DASHBOARD_PORT", 8501, least=0),
         dashboard_password=values.get("DASHBOARD_PASSWORD"),
+        map_tiles=_tiles(values),
+        map_credit=values.get("MAP_CREDIT", ""),
     )
 
 
@@ -236,6 +241,18 @@ def _zone(values: Mapping[str, str]) -> ZoneInfo:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError) as error:  # ZoneInfoNotFoundError is a KeyError
         raise SettingsError(f"TZ={name}: no such time zone; use a name like Europe/Berlin") from error
+
+
+def _tiles(values: Mapping[str, str]) -> str | None:
+    address = values.get("MAP_TILES")
+    if address is None:
+        return None
+    # It becomes part of a header: nothing that would begin another directive.
+    known = re.fullmatch(r"https?://(\{s\}\.)?[A-Za-z0-9.-]+(:[0-9]+)?/[^\s\"';,<>]+", address)
+    parts = set(re.findall(r"\{.*?\}", address))
+    if known is None or not {"{z}", "{x}", "{y}"} <= parts <= {"{z}", "{x}", "{y}", "{s}", "{r}"}:
+        raise SettingsError(f"MAP_TILES={address}: use an address like https://tile.example.org/{{z}}/{{x}}/{{y}}.png")
+    return address
 
 
 def _database_url(values: Mapping[str, str]) -> str | None:

@@ -1,4 +1,5 @@
-// Where photos were taken, on an outline of the world that comes from here: no other host is asked for anything.
+// Where photos were taken, on an outline of the world that comes from here: no other host is asked for anything. But with
+// the tiles of another (MAP_TILES) they are the ground.
 
 const parts = {};
 
@@ -39,7 +40,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 async function show(place, data, state) {
   const [points, world] = await Promise.all([
     data.point ? null : json(data.places),
-    json("assets/vendor/world.json"),
+    data.tiles ? null : json("assets/vendor/world.json"),
     ...["leaflet.js", "supercluster.min.js", "topojson-client.min.js"].map(script),
   ]);
   if (state.gone) return;
@@ -47,7 +48,13 @@ async function show(place, data, state) {
     preferCanvas: true, worldCopyJump: true, minZoom: 0.5, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
   });
   state.map = map;
-  drawWorld(map, topojson.feature(world, world.objects.countries), getComputedStyle(place));
+  if (data.tiles) {
+    // Many hosts want to know who asks.
+    L.tileLayer(data.tiles, { maxZoom: 19, referrerPolicy: "origin" }).addTo(map);
+    const credit = document.createElement("span");
+    credit.textContent = data.credit;
+    L.control.attribution({ prefix: false }).addAttribution(credit.innerHTML).addTo(map);
+  } else drawWorld(map, topojson.feature(world, world.objects.countries), getComputedStyle(place));
   L.control.scale({ imperial: false }).addTo(map);
   if (data.point) {
     map.setView(data.point, 5);

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import text
 
 from Src.Shared.database import Database
@@ -127,6 +132,41 @@ def test_the_map_shows_where_photos_were_taken(page: Any, address: str) -> None:
     page.locator(".cluster").click()
     page.locator(".grid img.there").wait_for()
     assert page.locator(".grid button").get_attribute("aria-label") == HOSTILE
+
+
+def test_tiles_are_asked_for_only_where_they_are_set(browser: Any, library: Settings) -> None:
+    """From a host of our own here, which is another one for the browser."""
+    from benchmarks.dashboard import serving
+
+    tile = BytesIO()
+    Image.new("RGB", (256, 256), (200, 30, 30)).save(tile, "png")
+    asked: list[str] = []
+
+    class Tiles(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "image/png")
+            self.end_headers()
+            self.wfile.write(tile.getvalue())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tiles) as server, pytest.MonkeyPatch.context() as environment:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment.setenv("MAP_TILES", f"http://127.0.0.1:{server.server_port}/{{z}}/{{x}}/{{y}}.png")
+        environment.setenv("MAP_CREDIT", "© <b>Somebody</b>")
+        with serving(library) as (url, _process), browser.new_context() as context:
+            page = context.new_page()
+            page.goto(f"{url}/map")
+            page.locator("img.leaflet-tile-loaded").first.wait_for(timeout=LIMIT)
+            page.get_by_text("© <b>Somebody</b>").wait_for(timeout=LIMIT)
+            page.locator(".cluster").wait_for(timeout=LIMIT)
+            policy = page.request.get(url).headers["content-security-policy"]
+        server.shutdown()
+    assert asked and all(re.fullmatch(r"/\d+/\d+/\d+\.png", path) for path in asked)
+    assert f"img-src 'self' data: blob: http://127.0.0.1:{server.server_port}" in policy.split("; ")
 
 
 def test_pictures_are_for_who_was_shown_their_page(address: str, library: Settings) -> None:

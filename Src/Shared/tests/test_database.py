@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg2
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -20,7 +21,7 @@ from sqlalchemy.pool import QueuePool
 
 from Src.Shared import database as module
 from Src.Shared import pg_connection
-from Src.Shared.database import Database, LedgerUnavailable, get_db_session
+from Src.Shared.database import Database, LedgerUnavailable, _one_line, get_db_session
 from Src.Shared.embedded_postgres import EmbeddedPostgres, running_url
 from Src.Shared.settings import Settings, load_settings
 from Src.Shared.tests.postgres_helpers import ask, is_up, kill_server, pid_of, stop_for_good, wait_until
@@ -156,6 +157,28 @@ def test_after_an_error_of_the_data_the_connection_is_kept(database: Database) -
 
 
 # What is an outage
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (
+            'connection to server at "db", port 5432 failed: Connection refused\n'
+            "\tIs the server running on that host and accepting TCP/IP connections?\n",
+            'connection to server at "db", port 5432 failed: Connection refused. '
+            "Is the server running on that host and accepting TCP/IP connections?",
+        ),
+        (
+            "terminating connection due to administrator command\nserver closed the connection unexpectedly\n"
+            "\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.\n",
+            "terminating connection due to administrator command; server closed the connection unexpectedly. "
+            "This probably means the server terminated abnormally before or while processing the request.",
+        ),
+        ("", "the connection to the database was lost"),
+    ],
+)
+def test_what_the_driver_says_in_lines_is_said_in_sentences(told: str, line: str) -> None:
+    assert _one_line(psycopg2.OperationalError(told)) == line
 
 
 def _unreachable(settings: Settings, url: str, service: str = "test") -> str:

@@ -109,6 +109,10 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("DB_PORT", "x", "a whole number"),
         ("FACTORY_DATA", "~nobody-has-this-name/x", "no usable path"),
         ("FACTORY_DATA", __file__, "is a file"),
+        ("MAP_TILES", "https://tile.example.org/", "{z}/{x}/{y}"),
+        ("MAP_TILES", "https://tile.example.org/{z}/{x}/{y}/{key}.png", "{z}/{x}/{y}"),
+        ("MAP_TILES", "https://tile.example.org; script-src *; x/{z}/{x}/{y}.png", "{z}/{x}/{y}"),
+        ("MAP_TILES", "ftp://tile.example.org/{z}/{x}/{y}.png", "{z}/{x}/{y}"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(name: str, value: str, says: str) -> None:
@@ -127,6 +131,14 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path: Path) -> None:
 def test_choices_may_be_written_in_any_case() -> None:
     settings = load_settings({"LOG_LEVEL": "debug", "WATCH_MODE": "Polling", "LOG_FORMAT": "JSON"}, NO_FILE)
     assert (settings.log_level, settings.watch_mode, settings.log_format) == ("DEBUG", "polling", "json")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://tile.example.org/{z}/{x}/{y}.png", "http://{s}.tiles:8080/v1/{z}/{y}/{x}{r}.webp?key=a-b_c"]
+)
+def test_tiles_may_be_anywhere(address: str) -> None:
+    assert load_settings({"MAP_TILES": address}, NO_FILE).map_tiles == address
+    assert load_settings({}, NO_FILE).map_tiles is None
 
 
 def test_no_number_of_workers_means_all_cores() -> None:
