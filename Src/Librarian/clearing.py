@@ -9,6 +9,7 @@ from typing import Literal
 
 from Src.Librarian.fingerprint import NotARegularFile, ReadLease, open_regular
 from Src.Librarian.incoming import FileState, IncomingFile
+from Src.Librarian.orphans import bring_back
 from Src.Librarian.vault_folder import name_key
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,11 @@ def clear(file: IncomingFile, kept_path: str) -> Cleared:
         fd = open_regular(file.path)
         try:
             with ReadLease(fd) as lease:
-                return _remove(file, kept_path, lease)
+                cleared = _remove(file, kept_path, lease)
+                # The lease holds them at their opening: nothing is written yet.
+                if cleared == "gone" and lease.somebody_waits() and os.fstat(fd).st_nlink == 0:
+                    bring_back(os.dup(fd), file.path)
+                return cleared
         finally:
             os.close(fd)
     except FileNotFoundError:

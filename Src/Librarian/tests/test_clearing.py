@@ -6,12 +6,14 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from Src.Librarian import clearing
+from Src.Librarian import clearing, orphans
 from Src.Librarian.clearing import Cleared, clear
 from Src.Librarian.incoming import FileState, IncomingFile
+from Src.Librarian.orphans import bring_back
 from Src.Librarian.tests.conftest import WaitFor
 
 OLD_NS = 1_000_000_000_000_000_000
@@ -108,6 +110,74 @@ def test_a_writer_who_comes_while_it_is_looked_at_is_noticed(
     assert cleared(incoming, kept) == "not_now"
     writer.join()
     assert Path(incoming.path).read_bytes() == b"a photomore"
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_what_is_opened_in_the_moment_of_its_removal_comes_back(
+    incoming: IncomingFile, kept: Path, taken: bool, monkeypatch: pytest.MonkeyPatch, wait_for: WaitFor
+) -> None:
+    """The kernel holds the writer at its opening, gives it a file without a name, and what it writes was lost."""
+    path = Path(incoming.path)
+    path.chmod(0o640)
+    incoming = incoming._replace(state=FileState.of(os.lstat(path)))
+    closing = threading.Event()
+    content = b"a photo" + b"more" * 300_000
+
+    def write() -> None:
+        with open(path, "r+b") as file:
+            file.write(content[:100])
+            closing.wait(60)
+            file.write(content[100:])
+
+    writer = threading.Thread(target=write)
+    unlink = os.unlink
+
+    def slow_unlink(name: str, **more: Any) -> None:
+        monkeypatch.undo()
+        writer.start()
+        wait_for(lambda: "LEASE  BREAKING" in Path("/proc/locks").read_text())
+        unlink(name, **more)
+
+    monkeypatch.setattr(os, "unlink", slow_unlink)
+    assert cleared(incoming, kept) == "gone"
+    assert not path.exists()
+    if taken:
+        path.write_bytes(b"the next")
+    closing.set()
+    back = path.with_name("incoming_1.jpg") if taken else path
+    wait_for(back.exists)
+    writer.join()
+    wait_for(lambda: not any(thread.name == "orphan" for thread in threading.enumerate()))
+    assert back.read_bytes() == content
+    assert os.lstat(back).st_mode & 0o777 == 0o640
+    assert {one.name for one in path.parent.iterdir()} == {"kept.jpg", "incoming.jpg", back.name}
+    assert not taken or path.read_bytes() == b"the next"
+    assert kept.read_bytes() == b"a photo"
+
+
+def test_what_cannot_come_back_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    orphan = tmp_path / "a.jpg"
+    orphan.write_bytes(b"a photo")
+    fd = os.open(orphan, os.O_RDONLY)
+    orphan.unlink()
+    bring_back(fd, str(tmp_path / "gone" / "a.jpg")).join()
+    assert f"{tmp_path}/gone/a.jpg: what a program wrote while it was removed is lost: No such file" in caplog.text
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+
+
+def test_a_writer_that_does_not_end_is_not_waited_for_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphans, "LONGEST", 0.1)
+    path = tmp_path / "a.jpg"
+    with open(path, "wb", buffering=0) as writer:
+        writer.write(b"a photo")
+        fd = os.open(path, os.O_RDONLY)
+        path.unlink()
+        bring_back(fd, str(path)).join()
+    assert path.read_bytes() == b"a photo"
+    assert "is still written to" in caplog.text
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, grow])
