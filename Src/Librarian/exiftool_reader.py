@@ -39,10 +39,10 @@ Tags = dict[str, str]
 # Bounds what one hanging file costs its neighbours: they are asked again, one by one.
 BATCH = 64
 
-# Real photos and videos make ExifTool take up to 50 MB; hostile ones of a few kB could make it take gigabytes.
-MOST_MEMORY = 64 * 2**20
+# Real photos and videos of all kinds make ExifTool take up to 72 MB; hostile ones of a few kB could make it take gigabytes.
+MOST_MEMORY = 80 * 2**20
 # What one file made it take, it keeps: beyond this it is ended, and started again for the next files.
-KEPT_MEMORY = 54 * 2**20
+KEPT_MEMORY = 66 * 2**20
 # Far more than all tags asked for of a whole batch; a hostile text may be of any length.
 MOST_OUTPUT = 8 * 2**20
 

@@ -172,13 +172,16 @@ class Placer:
         """Raises StillChanging, FileNotFoundError where the incoming file has gone, and VaultTrouble."""
         try:
             name = folder.first_free(one.name, lambda target: os.link(one.file.path, target, follow_symlinks=False))
-            linked = os.lstat(folder.at(name))
         except OSError as error:
             if error.errno in NO_LINK:
                 return None
             if isinstance(error, FileNotFoundError) and not os.path.lexists(one.file.path):
                 raise
             raise VaultTrouble.from_os(error, f"file {one.name} in {folder.path}") from error
+        try:
+            linked = os.lstat(folder.at(name))
+        except OSError as error:  # the next run finds it by its inode
+            raise VaultTrouble.from_os(error, f"look at {folder.at(name)}") from error
         folder.add(name, linked.st_ino, one.sha256)
         mode = stat.S_IMODE(linked.st_mode)
         placed = Placed(f"{one.folder}/{name}", folder, name, linked.st_ino, True, mode)

@@ -799,6 +799,28 @@ def test_where_links_are_forbidden_a_file_is_copied(
     assert files_in(vault) == {"2023/2023-12-25/a.jpg": b"a photo"}
 
 
+def test_a_link_that_cannot_be_looked_at_is_not_taken_for_one_that_was_refused(
+    inbox: Path, tmp_path: Path, placer_in: MakePlacer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the file would be copied beside its link."""
+    vault, placer = placer_in(tmp_path)
+    file = put(inbox, "a.jpg")
+    look = os.lstat
+
+    def refused(path: str | Path, **more: Any) -> os.stat_result:
+        if str(path).startswith(str(vault.originals)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return look(path, **more)
+
+    monkeypatch.setattr(os, "lstat", refused)
+    with pytest.raises(VaultTrouble, match="look at"):
+        placer.place([wanted(file)])
+    monkeypatch.undo()
+    assert len(files_in(vault)) == 1
+    placed = ok(placer.place([wanted(file)])[0])
+    assert (placed.name, placed.created, len(files_in(vault))) == ("a.jpg", False, 1)
+
+
 def test_an_interrupted_copy_is_given_up_at_once_and_undone(
     inbox: Path, other_filesystem: Path, placer_in: MakePlacer, wait_for: WaitFor
 ) -> None:
