@@ -39,7 +39,8 @@ Tags = dict[str, str]
 # Bounds what one hanging file costs its neighbours: they are asked again, one by one.
 BATCH = 64
 
-# Real photos and videos of all kinds make ExifTool take up to 72 MB; hostile ones of a few kB could make it take gigabytes.
+# Real photos and videos of all kinds make ExifTool take up to 72 MB; hostile ones of a few kB could make it take
+# gigabytes.
 MOST_MEMORY = 80 * 2**20
 # What one file made it take, it keeps: beyond this it is ended, and started again for the next files.
 KEPT_MEMORY = 66 * 2**20

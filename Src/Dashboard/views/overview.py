@@ -18,6 +18,8 @@ from Src.Shared.database import LedgerUnavailable
 
 LATEST = 12  # photos
 SLOWER = 10.0  # seconds between two looks at the charts
+SOON = 0.7  # seconds
+_CHARTS = "overview_charts"  # in the session: False since the first look, then True
 
 
 def show() -> None:
@@ -25,8 +27,11 @@ def show() -> None:
     st.title("Overview")
     _now()
     _last_photos()
-    _over_time()
     _machine()
+    if st.session_state.get(_CHARTS):
+        _over_time()
+    else:
+        _over_time_soon()
 
 
 @st.fragment(run_every=look.REFRESH)
@@ -90,6 +95,15 @@ def _last_photos() -> None:
         chosen = photo_grid(latest, key="last_photos", by_day=False)
         if chosen is not None:
             show_photo(chosen)
+
+
+@st.fragment(run_every=SOON)
+def _over_time_soon() -> None:
+    """The script that draws charts is as large as all others: numbers and photos do not wait until a browser has it."""
+    if _CHARTS in st.session_state:
+        st.session_state[_CHARTS] = True
+        st.rerun()
+    st.session_state[_CHARTS] = False
 
 
 @st.fragment(run_every=SLOWER)
