@@ -25,7 +25,7 @@ from Stack.tests.real_factory import (
 )
 
 STABILITY_DELAY = 5.0  # the default, which these tests leave in force
-COPY_LIMIT, RENAME_LIMIT = STABILITY_DELAY + 2.0, 2.0
+SCANNED = 55.0  # by then no periodic scan has come; how soon it is really tells `python -m benchmarks latency`
 
 LIBRARIAN = "Src.Librarian.librarian"
 ONE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO|WARNING|ERROR) [a-z-]+: .+")
@@ -49,7 +49,7 @@ def default_factory(factory: Factory) -> Factory:
 # -- how soon a photo is filed -----------------------------------------------------------------------------
 
 
-def test_a_copied_file_is_filed_within_the_stability_delay_and_two_seconds(default_factory: Factory) -> None:
+def test_a_copied_file_is_filed_after_the_stability_delay(default_factory: Factory) -> None:
     factory = default_factory
     with up(factory):
         names = ["plain.jpg", "2024/trip to Rome/day 1/nested.jpg", "old.jpg"]
@@ -60,7 +60,7 @@ def test_a_copied_file_is_filed_within_the_stability_delay_and_two_seconds(defau
         os.utime(factory.inbox / "old.jpg", (1e9, 1e9))  # as `cp -p` and sync tools do: an mtime long ago
         written = time.time()
 
-        took = max(latency(factory, name, written, COPY_LIMIT) for name in names)
+        took = max(latency(factory, name, written, SCANNED) for name in names)
 
     assert took >= STABILITY_DELAY - 0.1, "a file that may still be written to was taken"
     print(f"copied: filed with its row {took:.2f} s after the last write")
@@ -80,15 +80,16 @@ def test_a_file_that_is_still_written_is_not_taken_before_it_rests(default_facto
             assert path.exists()
         assert time.time() - began > STABILITY_DELAY
 
-        latency(factory, "slow.jpg", written, COPY_LIMIT)
+        latency(factory, "slow.jpg", written, SCANNED)
 
     [original] = factory.vault_files()
     assert original.read_bytes() == content
 
 
 @pytest.mark.parametrize("way", ["hidden name beside it", "syncthing's name", "from outside", "from outside, nested"])
-def test_a_file_renamed_into_place_is_filed_within_two_seconds(default_factory: Factory, way: str) -> None:
+def test_a_file_renamed_into_place_has_no_need_to_rest(default_factory: Factory, way: str) -> None:
     factory = default_factory
+    factory.environment["STABILITY_DELAY"] = "600"
     (factory.inbox / "phone" / "DCIM").mkdir(parents=True)
     (factory.inbox / "phone" / "DCIM" / ".keep").touch()  # an empty folder would be pruned
     with up(factory):
@@ -101,7 +102,7 @@ def test_a_file_renamed_into_place_is_filed_within_two_seconds(default_factory: 
         path = factory.inbox / target
         temporary.write_bytes(unique_jpeg(1))
         temporary.rename(path)
-        took = latency(factory, target, time.time(), RENAME_LIMIT)
+        took = latency(factory, target, time.time(), SCANNED)
     print(f"renamed ({way}): filed with its row after {took:.2f} s")
 
 
@@ -115,7 +116,7 @@ def test_a_folder_moved_into_the_inbox_is_filed_with_all_that_is_in_it(default_f
         written = time.time()
         source.rename(factory.inbox / "moved")
         for place in ("1.jpg", "deep/2.jpg", "deep/deeper/3.jpg"):
-            latency(factory, f"moved/{place}", written, COPY_LIMIT)
+            latency(factory, f"moved/{place}", written, SCANNED)
 
 
 def test_a_file_renamed_into_a_folder_that_was_just_made(default_factory: Factory) -> None:
@@ -125,7 +126,7 @@ def test_a_file_renamed_into_a_folder_that_was_just_made(default_factory: Factor
     with up(factory):
         (factory.inbox / "new" / "folders").mkdir(parents=True)
         (factory.data / "a.jpg").rename(factory.inbox / "new" / "folders" / "a.jpg")
-        latency(factory, "new/folders/a.jpg", time.time(), COPY_LIMIT)
+        latency(factory, "new/folders/a.jpg", time.time(), SCANNED)
 
 
 def test_what_came_while_nothing_ran_is_filed_at_the_start(factory: Factory) -> None:
