@@ -10,10 +10,14 @@ import contextlib
 import logging
 import os
 import shutil
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 from Src.Librarian.fingerprint import open_for_writing_elsewhere
+from Src.Librarian.vault import name_in_one_step
+from Src.Librarian.vault_folder import numbered_names
 
 logger = logging.getLogger(__name__)
 
@@ -50,30 +54,22 @@ def _bring_back(fd: int, path: str) -> None:
 
 def _copy_back(fd: int, path: str) -> None:
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".orphan-{os.getpid()}-{fd}")  # hidden: nobody files it
     status = os.fstat(fd)
     os.lseek(fd, 0, os.SEEK_SET)
-    with open(fd, "rb", closefd=False) as orphan, open(temporary, "xb") as file:
-        try:
+    made, temporary = tempfile.mkstemp(prefix=".orphan-", dir=folder)  # hidden: nobody files it
+    try:
+        with open(fd, "rb", closefd=False) as orphan, open(made, "wb") as file:
             shutil.copyfileobj(orphan, file, 1 << 20)
-            os.fchmod(file.fileno(), status.st_mode & 0o7777)
-            with contextlib.suppress(PermissionError):
-                os.fchown(file.fileno(), status.st_uid, status.st_gid)
-            os.utime(file.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
             file.flush()
-            os.fsync(file.fileno())
-            _name(temporary, folder, name)
-        finally:
+            os.fchmod(made, status.st_mode & 0o7777)
+            with contextlib.suppress(PermissionError):
+                os.fchown(made, status.st_uid, status.st_gid)
+            os.utime(made, ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.fsync(made)
+        for candidate in numbered_names(name):
+            with contextlib.suppress(FileExistsError):
+                name_in_one_step(Path(temporary), os.path.join(folder, candidate))
+                break
+    finally:
+        with contextlib.suppress(FileNotFoundError):  # it may have been renamed
             os.unlink(temporary)
-
-
-def _name(temporary: str, folder: str, name: str) -> None:
-    stem, ending = os.path.splitext(name)
-    number = 0
-    while True:
-        try:
-            os.link(temporary, os.path.join(folder, f"{stem}_{number}{ending}" if number else name))
-        except FileExistsError:
-            number += 1
-        else:
-            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -164,6 +165,24 @@ def test_what_cannot_come_back_is_told(tmp_path: Path, caplog: pytest.LogCapture
     assert f"{tmp_path}/gone/a.jpg: what a program wrote while it was removed is lost: No such file" in caplog.text
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+def test_the_longest_name_that_is_taken_again_comes_back_too_and_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / f"{'x' * 251}.jpg"
+    path.write_bytes(b"a photo")
+    fd = os.open(path, os.O_RDONLY)
+    path.unlink()
+    path.write_bytes(b"the next")
+    bring_back(fd, str(path)).join()
+    assert path.read_bytes() == b"the next"
+    assert [one.read_bytes() for one in tmp_path.iterdir() if one != path] == [b"a photo"]
+    assert (tmp_path / f"{'x' * 249}_1.jpg").exists()
 
 
 def test_a_writer_that_does_not_end_is_not_waited_for_for_ever(
