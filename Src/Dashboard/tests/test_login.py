@@ -90,4 +90,7 @@ def test_a_token_proves_the_password_also_after_a_restart_until_it_is_changed() 
     assert Gate(PASSWORD).knows(token)
     assert not Gate("another").knows(token)
     assert not Gate(PASSWORD).knows("")
-    assert not Gate(PASSWORD).knows(token[:-1] + ("A" if token[-1] != "A" else "B"))
+    for part in token.split("."):
+        # Not the last character of a part: base64 ignores some of its bits.
+        forged = token.replace(part, ("A" if part[0] != "A" else "B") + part[1:])
+        assert not Gate(PASSWORD).knows(forged)
