@@ -97,6 +97,7 @@ class Page:
     photos: tuple[Photo, ...]
     has_newer: bool
     has_older: bool
+    originals: int  # that the whole library had then, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Choices:
 def page(filters: Filters, position: Position | None = None, *, newer: bool = False, size: int = PAGE) -> Page:
     """The photos older than a position, or the newer ones next to it; without one the newest."""
     with ledger().session() as session:
+        number = _originals(session)  # before the photos: what comes in between is told twice, and not never
         photos = _ordered(session, filters, position, newer=newer, limit=size + 1)
         has_more = len(photos) > size
         photos = photos[:size]
@@ -119,7 +121,24 @@ def page(filters: Filters, position: Position | None = None, *, newer: bool = Fa
             photos.reverse()
         edge = position if not photos else photos[-1].position if newer else photos[0].position
         beyond = bool(position and edge and _ordered(session, filters, edge, newer=not newer, limit=1))
-    return Page(tuple(photos), *((has_more, beyond) if newer else (beyond, has_more)))
+    return Page(tuple(photos), *((has_more, beyond) if newer else (beyond, has_more)), number)
+
+
+@st.cache_data(ttl=2, show_spinner=False)
+def originals() -> int:
+    """How many the whole library has."""
+    with ledger().session() as session:
+        return _originals(session)
+
+
+def _originals(session: Session) -> int:
+    return session.scalar(text("SELECT coalesce(sum(originals), 0)::bigint FROM library_days")) or 0
+
+
+def look_again() -> None:
+    """What was found is not to be remembered any longer."""
+    for found in (page, originals, choices, months):
+        found.clear()
 
 
 @st.cache_data(ttl=5, show_spinner=False)

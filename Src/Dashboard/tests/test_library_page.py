@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from Src.Dashboard import resources
 from Src.Dashboard.data import library
+from Src.Dashboard.data.library import Filters
 from Src.Dashboard.ledger import Ledger
 from Src.Dashboard.tests.conftest import Show, texts
 from Src.Shared.database import Database, LedgerUnavailable
@@ -114,3 +115,24 @@ def test_the_map_counts_what_has_a_place(show: Show, database: Database, dashboa
     with database.session() as session:
         placed = session.scalar(text("SELECT count(*) FROM media_assets WHERE location IS NOT NULL"))
     assert app.caption[0].value.startswith(f"{placed:,} photos with a place")
+
+
+@pytest.mark.parametrize(("known", "says"), [(3000, []), (2999, ["1 new photo"]), (1000, ["2,000 new photos"])])
+def test_what_has_come_in_since_is_told(
+    database: Database, dashboard: Settings, known: int, says: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fill(database, dashboard)
+    script = f"from Src.Dashboard.views import library\nlibrary._tell_of_new({known})"
+    app = AppTest.from_string(script, default_timeout=30).run()
+    assert [button.label for button in app.button] == says
+    if says:
+        looked: list[bool] = []
+        monkeypatch.setattr(library, "look_again", lambda: looked.append(True))
+        app.run()
+        app.button[0].click().run()
+        assert looked == [True]
+
+
+def test_a_page_knows_how_many_originals_there_were(database: Database, dashboard: Settings) -> None:
+    _fill(database, dashboard)
+    assert library.page(Filters(name="0001234")).originals == library.originals() == 3000

@@ -121,10 +121,22 @@ def _photos(filters: Filters) -> None:
         if st.session_state.get(_AT) is not None:
             st.button("Newest", on_click=_go, args=(None,))
         return
+    if st.session_state.get(_AT) is None:
+        _tell_of_new(page.originals)
     chosen = photo_grid(page.photos, key="library_grid")
     _turn(page)
     if chosen is not None:
         show_photo(chosen, [photo.id for photo in page.photos])
+
+
+@st.fragment(run_every=look.REFRESH)
+def _tell_of_new(known: int) -> None:
+    """A button where more has come in since: what somebody looks at does not move by itself."""
+    with look.asking_ledger("What has come in since"):
+        new = library.originals() - known
+        label = words.counted(new, "new photo")
+        if new > 0 and st.button(label, key="library_new", icon=":material/arrow_upward:", on_click=library.look_again):
+            st.rerun()
 
 
 def _turn(page: Page) -> None:
