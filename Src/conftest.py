@@ -5,14 +5,20 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from psycopg2.errors import ObjectInUse
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
+from Src.Shared import database as database_module
+from Src.Shared import embedded_postgres, postmaster
 from Src.Shared.database import Database
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.migrations import migrate
@@ -20,12 +26,14 @@ from Src.Shared.settings import Settings, load_settings
 
 # A slow machine is no defect. People try other examples each time; an image and CI are built by the same ones, or a
 # change would be refused for what it did not change.
-hypothesis_settings.register_profile("patient", deadline=None)
-hypothesis_settings.register_profile("image", deadline=None, derandomize=True)
+_SLOW = [HealthCheck.too_slow]
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=_SLOW)
+hypothesis_settings.register_profile("image", deadline=None, suppress_health_check=_SLOW, derandomize=True)
 hypothesis_settings.load_profile("image" if os.environ.get("CI") else "patient")
 
 _TEMPLATE = "factory_template"
 _LEDGER_FIXTURES = {"session_postgres_folder", "postgres_folder"}  # the ground of all that uses a real PostgreSQL
+_PATIENCE = 120.0  # seconds that only a machine which has stopped for good would take
 _numbers = itertools.count(1)
 
 
@@ -34,6 +42,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and _LEDGER_FIXTURES & set(item.fixturenames):
             item.add_marker("ledger")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_with_the_ledger() -> Iterator[None]:
+    """On a busy machine a healthy server may take longer to answer, or to end, than a service should wait for it.
+    Tests of these limits set their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database_module, "CONNECT_LIMIT", _PATIENCE)
+        patch.setattr(database_module, "LOCK_LIMIT", _PATIENCE)
+        patch.setattr(postmaster, "PROBE_LIMIT", _PATIENCE)
+        patch.setattr(embedded_postgres, "STOP_LIMIT", _PATIENCE)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +78,7 @@ def ledger_server(session_postgres_folder: Path) -> Iterator[EmbeddedPostgres]:
         server.ensure_running(),
         "ALTER SYSTEM SET fsync = off",  # nothing here has to outlive a power cut
         "ALTER SYSTEM SET max_wal_size = '4GB'",
+        "ALTER SYSTEM SET autovacuum = off",  # it would come and go in the databases, or not, as time passes
         "SELECT pg_reload_conf()",
         f"CREATE DATABASE {_TEMPLATE}",
     )
@@ -72,7 +93,7 @@ def ledger_server(session_postgres_folder: Path) -> Iterator[EmbeddedPostgres]:
 def factory_settings(tmp_path: Path, ledger_server: EmbeddedPostgres) -> Iterator[Settings]:
     """A fresh factory below `tmp_path` with a ledger of its own, empty and migrated, and short delays."""
     name = f"factory_{next(_numbers)}"
-    _run_sql(ledger_server.ensure_running(), f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    _run_when_unused(ledger_server.ensure_running(), f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
     factory = tmp_path / "factory"
     yield load_settings(
         {
@@ -82,11 +103,12 @@ def factory_settings(tmp_path: Path, ledger_server: EmbeddedPostgres) -> Iterato
             "MIN_FILE_AGE": "0.1",
             "SCAN_INTERVAL": "1",
             "HEARTBEAT_INTERVAL": "1",
+            "METADATA_TIME_LIMIT": str(_PATIENCE),
             "TZ": "Europe/Berlin",
         },
         env_file=tmp_path / "no.env",
     )
-    _run_sql(ledger_server.ensure_running(), f"DROP DATABASE {name} WITH (FORCE)")
+    _run_when_unused(ledger_server.ensure_running(), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -99,6 +121,17 @@ def database(factory_settings: Settings) -> Iterator[Database]:
 
 def _url_of(server: EmbeddedPostgres, name: str) -> str:
     return make_url(server.ensure_running()).set(database=name).render_as_string(hide_password=False)
+
+
+def _run_when_unused(url: str, statement: str) -> None:
+    """PostgreSQL itself waits 5 s for those who are just leaving a database: too little for a busy machine."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _run_sql(url, statement)
+        except OperationalError as error:
+            if not isinstance(error.orig, ObjectInUse) or time.monotonic() > end:
+                raise
 
 
 def _run_sql(url: str, *statements: str) -> None:

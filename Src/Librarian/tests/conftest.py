@@ -1,4 +1,4 @@
-"""Fixtures of the Librarian's tests: real filesystems of every sort, and a user without rights."""
+"""Fixtures and helpers of the Librarian's tests: real filesystems of every sort, a user without rights, patience."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
+
+from Src.Librarian.exiftool_reader import _StayOpen
 
 SmallFilesystem = Callable[[str, int], Path]
 WaitFor = Callable[..., None]
+LimitOnlyFor = Callable[[str], None]
+
+PATIENCE = 120.0  # seconds that no healthy machine takes, however busy it is
 
 _NOBODY = 65534
 _PROGRAMS = {
@@ -117,10 +123,55 @@ def unprivileged() -> Callable[[], AbstractContextManager[None]]:
 def wait_for() -> WaitFor:
     """Waits until a condition holds; fails after a deadline that no healthy machine reaches."""
 
-    def wait(condition: Callable[[], object], seconds: float = 30.0, what: str = "the condition") -> None:
+    def wait(condition: Callable[[], object], seconds: float = PATIENCE, what: str = "the condition") -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, f"{what} did not come true within {seconds:g} s"
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def limit_only_for(monkeypatch: pytest.MonkeyPatch) -> LimitOnlyFor:
+    """ExifTool's time limit counts only for requests about files named so: its start, and any other file, may take
+    what a busy machine needs."""
+    ask = _StayOpen.ask
+
+    def only_for(name: str) -> None:
+        def patient(self: _StayOpen, arguments: Sequence[bytes]) -> bytes:
+            limit = self.time_limit
+            if not any(name.encode() in argument for argument in arguments):
+                self.time_limit = PATIENCE
+            try:
+                return ask(self, arguments)
+            finally:
+                self.time_limit = limit
+
+        monkeypatch.setattr(_StayOpen, "ask", patient)
+
+    return only_for
+
+
+def somebody_waits_for_our_lease() -> bool:
+    """Whether a program waits for a lease that this process holds. (Others run tests like these at the same time.)"""
+    us = os.readlink("/proc/self")
+    locks = (line.split() for line in Path("/proc/locks").read_text().splitlines())
+    return any(lock[1:3] == ["LEASE", "BREAKING"] and lock[4] == us for lock in locks)
+
+
+def open_below(folder: Path) -> list[str]:
+    """What this process has open below a folder. (How many files it has open at all is no test's own affair.)"""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # it has just been closed
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+    return [path for path in found if path == str(folder) or path.startswith(f"{folder}/")]
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it runs. A zombie has ended: nobody may be there to reap an orphan."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

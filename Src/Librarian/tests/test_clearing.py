@@ -15,7 +15,7 @@ from Src.Librarian import clearing, orphans
 from Src.Librarian.clearing import Cleared, clear
 from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.orphans import bring_back
-from Src.Librarian.tests.conftest import WaitFor
+from Src.Librarian.tests.conftest import PATIENCE, WaitFor, somebody_waits_for_our_lease
 
 OLD_NS = 1_000_000_000_000_000_000
 
@@ -104,7 +104,7 @@ def test_a_writer_who_comes_while_it_is_looked_at_is_noticed(
 
     def slow_look(*args: object) -> bool:
         writer.start()
-        wait_for(lambda: "LEASE  BREAKING" in Path("/proc/locks").read_text())
+        wait_for(somebody_waits_for_our_lease)
         return look(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(clearing, "_are_one_entry", slow_look)
@@ -118,6 +118,7 @@ def test_what_is_opened_in_the_moment_of_its_removal_comes_back(
     incoming: IncomingFile, kept: Path, taken: bool, monkeypatch: pytest.MonkeyPatch, wait_for: WaitFor
 ) -> None:
     """The kernel holds the writer at its opening, gives it a file without a name, and what it writes was lost."""
+    monkeypatch.setattr(orphans, "LONGEST", 600.0)
     path = Path(incoming.path)
     path.chmod(0o640)
     incoming = incoming._replace(state=FileState.of(os.lstat(path)))
@@ -127,16 +128,16 @@ def test_what_is_opened_in_the_moment_of_its_removal_comes_back(
     def write() -> None:
         with open(path, "r+b") as file:
             file.write(content[:100])
-            closing.wait(60)
+            closing.wait(PATIENCE)
             file.write(content[100:])
 
     writer = threading.Thread(target=write)
     unlink = os.unlink
 
     def slow_unlink(name: str, **more: Any) -> None:
-        monkeypatch.undo()
+        monkeypatch.setattr(os, "unlink", unlink)
         writer.start()
-        wait_for(lambda: "LEASE  BREAKING" in Path("/proc/locks").read_text())
+        wait_for(somebody_waits_for_our_lease)
         unlink(name, **more)
 
     monkeypatch.setattr(os, "unlink", slow_unlink)

@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -23,7 +22,7 @@ from Src.Librarian.ledger_entry import LedgerEntry
 from Src.Librarian.placing import Placer
 from Src.Librarian.recorder import Recorder, Rejected
 from Src.Librarian.tally import Tally
-from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
+from Src.Librarian.tests.conftest import SmallFilesystem
 from Src.Librarian.tests.promise import (
     Source,
     assert_promise_kept,
@@ -410,23 +409,25 @@ def test_an_import_that_is_stopped_goes_on_in_the_second_run(bench: Bench) -> No
 
 
 def test_a_stop_in_a_long_copy_undoes_it_and_is_no_error(
-    bench: Bench, small_filesystem: SmallFilesystem, wait_for: WaitFor
+    bench: Bench, small_filesystem: SmallFilesystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = small_filesystem("tmpfs", 600)
+    disk = small_filesystem("tmpfs", 32)
     bench.settings = replace(bench.settings, storage=disk / "Storage")
     with open(bench.put("video.jpg", photo()), "r+b") as big:
-        big.truncate(512 << 20)
+        big.truncate(16 << 20)
     database = Database(bench.settings)
     importer = Importer(bench.settings, database, [bench.source])
 
-    def stop_when_copying() -> None:
-        wait_for(lambda: list(disk.rglob(".factory-copy-*")))
-        importer.stop()
+    readv = os.readv
 
-    stopper = threading.Thread(target=stop_when_copying)
-    stopper.start()
-    assert importer.run().files == 0
-    stopper.join()
+    def stopped_meanwhile(fd: int, buffers: Any) -> int:
+        if list(disk.rglob(".factory-copy-*")):
+            importer.stop()
+        return readv(fd, buffers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "readv", stopped_meanwhile)
+        assert importer.run().files == 0
     database.close()
     assert vault_files(bench.settings) == {}
     assert not list(disk.rglob(".factory-copy-*"))

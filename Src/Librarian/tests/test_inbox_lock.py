@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from Src.Librarian.inbox_lock import InboxLock
+from Src.Librarian.tests.conftest import open_below
 from Src.Shared.settings import PROJECT_ROOT
 
 HOLDER = """
@@ -117,7 +118,7 @@ def test_an_inbox_that_is_not_there_cannot_be_locked(tmp_path: Path) -> None:
 def test_failed_attempts_keep_no_descriptor_open(tmp_path: Path) -> None:
     with InboxLock(tmp_path, tmp_path / "lock") as lock:
         assert lock.acquire()
-        before = len(os.listdir("/proc/self/fd"))
+        before = open_below(tmp_path)
         other = InboxLock(tmp_path, tmp_path / "lock")
         assert not any(other.acquire() for _ in range(20))
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_below(tmp_path) == before

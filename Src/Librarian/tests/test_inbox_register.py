@@ -66,7 +66,9 @@ def test_thousands_at_once(register: InboxRegister) -> None:
     assert len(rows(register)) == 100
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     path=st.binary(min_size=1, max_size=400).map(lambda name: os.fsdecode(name.replace(b"\0", b"0"))),
     error=st.none() | st.text(min_size=1),

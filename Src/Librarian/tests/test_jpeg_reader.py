@@ -18,6 +18,7 @@ from PIL import Image
 from Src.Librarian import jpeg_reader, jpeg_structure, pillow_reader
 from Src.Librarian.exiftool_reader import Answer, ExifToolReader
 from Src.Librarian.metadata_extractor import Metadata, Subject, _with_damage, interpret
+from Src.Librarian.tests.conftest import PATIENCE, open_below
 
 SAMPLES = Path(__file__).parent / "samples"
 CANON, KODAK = SAMPLES / "Canon_40D.jpg", SAMPLES / "Kodak_CX7530.jpg"
@@ -29,7 +30,7 @@ needs_exiftool = pytest.mark.skipif(shutil.which("exiftool") is None, reason="ne
 
 @pytest.fixture(scope="module")
 def exiftool() -> Iterator[ExifToolReader]:
-    with ExifToolReader() as reader:
+    with ExifToolReader(PATIENCE) as reader:
         yield reader
 
 
@@ -133,6 +134,7 @@ def writer() -> Iterator[ExifToolReader]:
 
     reader = ExifToolReader()
     reader._process = _StayOpen(common_args=["-n", "-m", "-overwrite_original"])
+    reader._process.time_limit = PATIENCE
     assert reader.version
     with reader:
         yield reader
@@ -140,7 +142,9 @@ def writer() -> Iterator[ExifToolReader]:
 
 @pytest.mark.slow
 @needs_exiftool
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(tags=TAGS, base=st.sampled_from(["plain", "canon", "kodak"]))
 def test_both_readers_agree_on_whatever_exiftool_writes(
     tags: dict[str, str], base: str, exiftool: ExifToolReader, writer: ExifToolReader, tmp_path: Path
@@ -286,12 +290,11 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
-    before = len(os.listdir("/proc/self/fd"))
     for path in (CANON, tmp_path / "empty.jpg", tmp_path, SAMPLES / "GIF.gif"):
         jpeg_reader.read_jpeg(str(path))
         pillow_reader.read_image(str(path))
         jpeg_structure.jpeg_damage(str(path))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == open_below(SAMPLES) == []
 
 
 # -- directories made by hand: one oddity each ------------------------------------------------------------

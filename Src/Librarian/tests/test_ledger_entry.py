@@ -104,7 +104,9 @@ def test_names_and_paths_can_be_had_back_exactly(file: IncomingFile, sha256: str
     assert (entry.event["message"] is None) == (name == file.name)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(entry=entries())
 def test_the_ledger_takes_any_entry(database: Database, entry: LedgerEntry) -> None:
     with database.session() as session:

@@ -311,7 +311,9 @@ STARTS = sorted({file[:cut] for files in MINIMAL.values() for file in files for 
 
 
 @given(st.sampled_from(STARTS), st.binary(max_size=300))
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @example(b"", b"\0\0\0\0ftyp")
 @example(b"", b"\0\0\0\1ftypmif1")
 @example(b"\0\0\0\x08pnot" * 3, b"")

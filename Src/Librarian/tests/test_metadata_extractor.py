@@ -19,6 +19,7 @@ from tzfpy import get_tz
 from Src.Librarian import jpeg_structure, metadata_extractor
 from Src.Librarian.exiftool_reader import ASKED, Answer, ExifToolReader
 from Src.Librarian.metadata_extractor import Metadata, MetadataExtractor, Subject, interpret
+from Src.Librarian.tests.conftest import PATIENCE, LimitOnlyFor
 
 SAMPLES = Path(__file__).parent / "samples"
 CANON = SAMPLES / "Canon_40D.jpg"
@@ -43,7 +44,7 @@ def meaning(tags: dict[str, str], beside: dict[str, str] | None = None, **about:
 
 @pytest.fixture(scope="module")
 def extractor() -> Iterator[MetadataExtractor]:
-    with MetadataExtractor(BERLIN) as shared:
+    with MetadataExtractor(BERLIN, PATIENCE) as shared:
         yield shared
 
 
@@ -472,7 +473,10 @@ done
 """
 
 
-def test_a_file_that_hangs_exiftool_goes_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_hangs_exiftool_goes_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_only_for: LimitOnlyFor
+) -> None:
+    limit_only_for("GIF.gif")
     tool = tmp_path / "exiftool"
     tool.write_text(HANGING)
     tool.chmod(0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import resource
 import signal
@@ -24,7 +25,7 @@ from Src.Librarian.copying import NotPlaced, ReadTrouble
 from Src.Librarian.fingerprint import NotARegularFile, StillChanging
 from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.placing import Placed, Placer, Wanted
-from Src.Librarian.tests.conftest import SmallFilesystem, WaitFor
+from Src.Librarian.tests.conftest import PATIENCE, SmallFilesystem, WaitFor, somebody_waits_for_our_lease
 from Src.Librarian.vault import Vault
 from Src.Librarian.vault_folder import VaultFolder
 from Src.Librarian.vault_trouble import VaultTrouble
@@ -524,7 +525,7 @@ def test_a_file_that_changes_at_the_very_moment_of_linking_leaves_nothing_in_the
     def late(source: Any, target: Any, **more: Any) -> None:
         monkeypatch.undo()
         changing.start()
-        wait_for(lambda: not changing.is_alive() or somebody_waits_for_a_lease())
+        wait_for(lambda: not changing.is_alive() or somebody_waits_for_our_lease())
         link(source, target, **more)
 
     monkeypatch.setattr(os, "link", late)
@@ -543,10 +544,6 @@ def test_a_file_that_changes_at_the_very_moment_of_linking_leaves_nothing_in_the
         assert stat.S_IMODE(os.lstat(path).st_mode) == 0o640, "its mode is given back"
     if change != "vanishes":
         assert os.path.lexists(path)
-
-
-def somebody_waits_for_a_lease() -> bool:
-    return "LEASE  BREAKING" in Path("/proc/locks").read_text()
 
 
 @pytest.mark.parametrize("same_size_and_mtime", [True, False])
@@ -573,7 +570,7 @@ def test_a_writer_who_comes_at_the_very_moment_of_linking_waits_and_is_noticed(
 
     def late(source: Any, target: Any, **more: Any) -> None:
         writer.start()
-        wait_for(somebody_waits_for_a_lease)
+        wait_for(somebody_waits_for_our_lease)
         link(source, target, **more)
 
     monkeypatch.setattr(os, "link", late)
@@ -822,7 +819,11 @@ def test_a_link_that_cannot_be_looked_at_is_not_taken_for_one_that_was_refused(
 
 
 def test_an_interrupted_copy_is_given_up_at_once_and_undone(
-    inbox: Path, other_filesystem: Path, placer_in: MakePlacer, wait_for: WaitFor
+    inbox: Path,
+    other_filesystem: Path,
+    placer_in: MakePlacer,
+    wait_for: WaitFor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vault, placer = placer_in(other_filesystem)
     linked = put(other_filesystem, "linked.jpg", b"linked")
@@ -831,6 +832,15 @@ def test_an_interrupted_copy_is_given_up_at_once_and_undone(
         file.truncate(1 << 40)  # a hole of 1 TiB
     endless = Wanted(IncomingFile(str(huge), "huge.jpg", FileState.of(os.lstat(huge))), "0" * 64, DAY, "h.jpg", True)
     trouble: list[Exception] = []
+    go_on, chunks, readv = threading.Event(), itertools.count(), os.readv
+
+    def slow(fd: int, buffers: Any) -> int:  # else it would fill the other filesystem, which is memory
+        if os.fstat(fd).st_size != 1 << 40 or not (number := next(chunks)):
+            return readv(fd, buffers)
+        go_on.wait(PATIENCE)
+        return readv(fd, buffers) if number < 3 else 0
+
+    monkeypatch.setattr(os, "readv", slow)
 
     def place() -> None:
         try:
@@ -844,7 +854,8 @@ def test_an_interrupted_copy_is_given_up_at_once_and_undone(
         wait_for(lambda: any((vault.storage / DAY).glob(".factory-copy-*")), what="the copy's beginning")
     finally:
         placer.interrupt()
-        thread.join(30)
+        go_on.set()
+        thread.join(PATIENCE)
     assert not thread.is_alive() and len(trouble) == 1
     assert files_in(vault) == {} and not notes_in(vault) and os.lstat(linked).st_nlink == 1
 

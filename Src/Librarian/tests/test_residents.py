@@ -15,8 +15,11 @@ from Src.Librarian.librarian import Outcome, Result
 from Src.Librarian.residents import Residents
 from Src.Librarian.retry_policy import RetryPolicy
 from Src.Librarian.stability import Now
+from Src.Librarian.tests.conftest import WaitFor
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
+
+HOUR = 3600.0  # far more than any test takes: what is to be tried again then is not yet due by the real clock
 
 
 class HandClock:
@@ -49,7 +52,7 @@ class Bench:
             clock=self.clock,  # type: ignore[arg-type]
         )
         self.register = InboxRegister(self.database, lambda: self.ready)
-        self.residents = Residents(self.register, self.watcher, RetryPolicy(3, 10.0, 1000.0))
+        self.residents = Residents(self.register, self.watcher, RetryPolicy(3, HOUR, 100 * HOUR))
 
     def offered(self) -> list[str]:
         """What the watcher gives out now."""
@@ -87,12 +90,12 @@ def test_a_failing_file_is_held_for_its_delay_then_offered_again(bench: Bench) -
     assert (entry.event["fate"], entry.event["attempts"], entry.event["message"]) == ("failed", 1, "a reason")
     assert bench.counts() == (1, 0, 0)
     assert (bench.rows()["a.jpg"].state, bench.rows()["a.jpg"].attempts) == ("failing", 1)
-    bench.clock.steady += 9.9
+    bench.clock.steady += HOUR - 0.1
     assert bench.offered() == []
     bench.clock.steady += 0.2
     (entry,) = bench.settle(bench.take_one(), "failed")
     assert entry.event["attempts"] == 2
-    bench.clock.steady += 19.9  # twice as long
+    bench.clock.steady += 2 * HOUR - 0.1  # twice as long
     assert bench.offered() == []
     bench.clock.steady += 0.2
     (entry,) = bench.settle(bench.take_one(), "failed")
@@ -103,13 +106,19 @@ def test_a_failing_file_is_held_for_its_delay_then_offered_again(bench: Bench) -
 
 
 @pytest.mark.parametrize("result", ["failed", "not_media"])
-def test_a_link_that_we_made_and_took_back_is_no_reason_to_try_again(bench: Bench, result: Result) -> None:
+def test_a_link_that_we_made_and_took_back_is_no_reason_to_try_again(
+    bench: Bench, result: Result, wait_for: WaitFor
+) -> None:
     path = bench.inbox / "a.jpg"
     path.write_bytes(b"content")
     file = bench.take_one()
-    os.link(path, bench.inbox.parent / "placed")
-    (bench.inbox.parent / "placed").unlink()
-    assert path.stat().st_ctime_ns != file.state.ctime_ns
+
+    def linked_and_taken_back() -> bool:  # ctime ticks every few milliseconds only
+        os.link(path, bench.inbox.parent / "placed")
+        (bench.inbox.parent / "placed").unlink()
+        return path.stat().st_ctime_ns != file.state.ctime_ns
+
+    wait_for(linked_and_taken_back)
     bench.settle(file, result)
     assert bench.offered() == []
 
@@ -137,7 +146,7 @@ def test_after_a_restart_what_stays_is_held_as_before(bench: Bench) -> None:
     assert bench.residents.load()
     assert bench.counts() == (1, 1, 1)
     assert bench.offered() == []
-    bench.clock.steady += 10.1
+    bench.clock.steady += HOUR + 0.1
     file = bench.take_one()
     assert file.original_path == "failing.jpg"
     (entry,) = bench.settle(file, "failed")

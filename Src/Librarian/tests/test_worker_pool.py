@@ -14,11 +14,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psutil
 import pytest
 
+from Src.Librarian import inspection, worker_pool
+from Src.Librarian.fingerprint import Fingerprint, fingerprint
 from Src.Librarian.incoming import FileState, IncomingFile
 from Src.Librarian.inspection import Changing, Finding, Gone, Inspected, NotMedia, Unreadable
-from Src.Librarian.tests.conftest import WaitFor
+from Src.Librarian.tests.conftest import PATIENCE, WaitFor, lives
 from Src.Librarian.worker_pool import WorkerPool
 from Src.Shared.settings import PROJECT_ROOT
 
@@ -63,7 +66,7 @@ def readers_of(path: str) -> list[int]:
     return found
 
 
-def answers(pool: WorkerPool, count: int, seconds: float = 60.0) -> list[Finding]:
+def answers(pool: WorkerPool, count: int, seconds: float = 2 * PATIENCE) -> list[Finding]:
     findings: list[Finding] = []
     deadline = time.monotonic() + seconds
     while len(findings) < count:
@@ -80,11 +83,12 @@ def killing(file: IncomingFile, times: int = 1_000_000) -> Iterator[list[int]]:
 
     def hunt() -> None:
         while not over.wait(0.01) and len(killed) < times:
-            for pid in readers_of(file.path):
-                if pid not in killed:  # the dying are seen for a moment longer
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                        killed.append(pid)
+            for pid in readers_of(file.path)[: times - len(killed)]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+                while pid in readers_of(file.path):  # the dying are seen for a moment longer
+                    over.wait(0.01)
 
     hunter = threading.Thread(target=hunt)
     hunter.start()
@@ -112,10 +116,27 @@ def test_every_file_is_answered_once_by_what_it_is(pool: WorkerPool, tmp_path: P
     assert isinstance(found[changed.path], Changing)
 
 
-def test_a_killed_worker_takes_no_file_with_it(pool: WorkerPool, tmp_path: Path) -> None:
-    files = [*photos(tmp_path, 40), endless(tmp_path)]
-    os.truncate(files[-1].path, 1 << 30)  # long enough to be found at it, short enough to be read at last
-    files[-1] = slow = incoming(Path(files[-1].path))
+def start_held_up_worker(zone: ZoneInfo, time_limit: float) -> None:
+    """As `start_worker`, but the first worker that has `slow.jpg` open never comes to its end."""
+    inspection.start_worker(zone, time_limit)
+
+    def held_up(path: str, expected: FileState) -> Fingerprint:
+        if path.endswith("/slow.jpg"):
+            with open(path, "rb"), suppress(FileExistsError):
+                Path(f"{path}.begun").touch(exist_ok=False)
+                signal.pause()
+        return fingerprint(path, expected)
+
+    pytest.MonkeyPatch().setattr(inspection, "fingerprint", held_up)
+
+
+def test_a_killed_worker_takes_no_file_with_it(
+    pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pool, "start_worker", start_held_up_worker)
+    files = photos(tmp_path, 41)
+    path = Path(files[-1].path).rename(tmp_path / "slow.jpg")
+    files[-1] = slow = incoming(path)
     with killing(slow, times=1) as killed:
         pool.put([*files[:20], slow, *files[20:-1]])
         found = answers(pool, 41)
@@ -177,12 +198,11 @@ def test_files_put_while_nobody_has_heard_of_a_death_are_answered(
 
 def workers(of: int | None = None) -> list[int]:
     """Worker processes of a process."""
-    parent, found = of or os.getpid(), []
-    for task in Path(f"/proc/{parent}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            with suppress(OSError):
-                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                    found.append(int(child))
+    found = []
+    for child in psutil.Process(of).children():
+        with suppress(psutil.NoSuchProcess):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
     return found
 
 
@@ -193,7 +213,7 @@ def test_closing_ends_the_workers_at_once_though_a_huge_file_is_in_hand(tmp_path
     wait_for(lambda: readers_of(slow.path), what="the reading of the huge file")
     closer = threading.Thread(target=pool.close)
     closer.start()
-    closer.join(10)
+    closer.join(PATIENCE)
     assert not closer.is_alive(), "close() waits for the file"
     assert readers_of(slow.path) == [] and workers() == []
     assert len(pool) == 0
@@ -225,28 +245,12 @@ def test_workers_and_their_exiftool_die_when_their_parent_is_killed(tmp_path: Pa
     )
     try:
         wait_for(lambda: all(readers_of(file.path) for file in slow), what="the reading of both huge files")
-        family = descendants(parent.pid)
+        family = psutil.Process(parent.pid).children(recursive=True)
         assert len(workers(parent.pid)) == 2
     finally:
         parent.kill()
         parent.wait()
-    wait_for(lambda: not [pid for pid in family if _lives(pid)], what="the end of the workers")
-
-
-def descendants(pid: int) -> list[int]:
-    found: list[int] = []
-    with suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in map(int, (task / "children").read_text().split()):
-                found += [child, *descendants(child)]
-    return found
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    wait_for(lambda: not [process for process in family if lives(process)], what="the end of the workers")
 
 
 def test_workers_leave_ctrl_c_and_sigterm_to_their_parent(pool: WorkerPool, tmp_path: Path, wait_for: WaitFor) -> None:
