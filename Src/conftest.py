@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from Src.Shared import database as shared_database
+from Src.Shared import embedded_postgres, postmaster
 from Src.Shared.database import Database
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.migrations import migrate
@@ -20,9 +23,14 @@ from Src.Shared.settings import Settings, load_settings
 
 # A slow machine is no defect. People try other examples each time; an image and CI are built by the same ones, or a
 # change would be refused for what it did not change.
-hypothesis_settings.register_profile("patient", deadline=None)
-hypothesis_settings.register_profile("image", deadline=None, derandomize=True)
+SLOW_IS_FINE = [HealthCheck.too_slow]
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=SLOW_IS_FINE)
+hypothesis_settings.register_profile("image", deadline=None, suppress_health_check=SLOW_IS_FINE, derandomize=True)
 hypothesis_settings.load_profile("image" if os.environ.get("CI") else "patient")
+
+# Nor is it an outage. Tests of these limits set their own.
+shared_database.CONNECT_LIMIT = shared_database.LOCK_LIMIT = 60.0
+postmaster.PROBE_LIMIT = embedded_postgres.STOP_LIMIT = 60.0
 
 _TEMPLATE = "factory_template"
 _LEDGER_FIXTURES = {"session_postgres_folder", "postgres_folder"}  # the ground of all that uses a real PostgreSQL
@@ -64,6 +72,7 @@ def ledger_server(session_postgres_folder: Path) -> Iterator[EmbeddedPostgres]:
     engine = create_engine(_url_of(server, _TEMPLATE))
     migrate(engine)
     engine.dispose()
+    _run_sql(server.ensure_running(), _end_sessions(_TEMPLATE))
     yield server
     server.release()
 
@@ -86,7 +95,7 @@ def factory_settings(tmp_path: Path, ledger_server: EmbeddedPostgres) -> Iterato
         },
         env_file=tmp_path / "no.env",
     )
-    _run_sql(ledger_server.ensure_running(), f"DROP DATABASE {name} WITH (FORCE)")
+    _run_sql(ledger_server.ensure_running(), _end_sessions(name), f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -99,6 +108,11 @@ def database(factory_settings: Settings) -> Iterator[Database]:
 
 def _url_of(server: EmbeddedPostgres, name: str) -> str:
     return make_url(server.ensure_running()).set(database=name).render_as_string(hide_password=False)
+
+
+def _end_sessions(name: str) -> str:
+    """With their end waited for: to copy or drop a database, PostgreSQL itself waits 5 s for it and no longer."""
+    return f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '{name}'"
 
 
 def _run_sql(url: str, *statements: str) -> None:
