@@ -146,7 +146,12 @@ def _alone(programs: PostgresPrograms) -> Iterator[Session]:
     with programs.session(_SERVICE_DATABASE) as session:
         if session.ask(f"SELECT pg_try_advisory_lock({_LOCK});") != [["t"]]:
             raise PostgresFailure("another backup or restore is under way")
-        yield session
+        try:
+            yield session
+        finally:
+            # The server may notice the end of this psql later than the next one asks.
+            with suppress(PostgresFailure):
+                session.ask(f"SELECT pg_advisory_unlock({_LOCK});")
 
 
 @contextmanager
@@ -180,19 +185,25 @@ def _swap(programs: PostgresPrograms, scratch: str, outside: Session) -> None:
 def _without_visitors(programs: PostgresPrograms, database: str) -> Iterator[None]:
     """Ends the sessions of a database again and again. To rename it, PostgreSQL keeps new ones out and waits 5 s for
     those that are there to go; services come back as soon as they have lost theirs."""
-    done = threading.Event()
+    begun, done = threading.Event(), threading.Event()
 
     def end_them() -> None:
-        with suppress(PostgresFailure), programs.session(_SERVICE_DATABASE) as session:
-            while not done.wait(0.1):
-                session.ask(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    f"WHERE datname = {literal(database)} AND backend_type = 'client backend';"
-                )
+        try:
+            with suppress(PostgresFailure), programs.session(_SERVICE_DATABASE) as session:
+                while not done.is_set():
+                    session.ask(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        f"WHERE datname = {literal(database)} AND backend_type = 'client backend';"
+                    )
+                    begun.set()
+                    done.wait(0.1)
+        finally:
+            begun.set()
 
     helper = threading.Thread(target=end_them)
     helper.start()
     try:
+        begun.wait()  # a psql may take as long to start as PostgreSQL waits
         yield
     finally:
         done.set()

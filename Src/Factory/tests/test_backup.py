@@ -7,8 +7,11 @@ import json
 import os
 import resource
 import stat
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from Src.Factory import backup as module
 from Src.Factory.backup import restore_backup, write_backup
 from Src.Factory.ledger_server import local_programs, restore
 from Src.Factory.postgres_programs import PostgresPrograms
@@ -26,6 +30,7 @@ from Src.Shared import migrations
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.settings import Settings
+from Src.Shared.tests.postgres_helpers import wait_until
 
 _numbers = itertools.count()
 Rows = list[tuple[object, ...]]
@@ -105,11 +110,13 @@ def test_a_backup_is_one_moment_of_a_ledger_at_work(
     worker = threading.Thread(target=work)
     worker.start()
     try:
+        wait_until(lambda: len(originals(database)) > 100)
         copied = write_backup(programs, str(tmp_path / "ledger"))
+        wait_until(lambda: len(originals(database)) > copied.rows["media_assets"])
     finally:
         finished.set()
         worker.join()
-    assert 100 <= copied.rows["media_assets"] < len(originals(database))
+    assert 100 < copied.rows["media_assets"] < len(originals(database))
 
 
 def test_only_its_owner_may_read_it(programs: PostgresPrograms, tmp_path: Path) -> None:
@@ -199,9 +206,48 @@ def test_where_there_is_no_place_for_it(programs: PostgresPrograms, tmp_path: Pa
 
 def test_two_at_a_time_are_refused(programs: PostgresPrograms, tmp_path: Path) -> None:
     with programs.session("postgres") as other:
-        other.ask(f"SELECT pg_advisory_lock({0x4C6564676572});")
+        other.ask(f"SELECT pg_advisory_lock({module._LOCK});")
         with pytest.raises(Problem, match="another backup or restore is under way"):
             write_backup(programs, str(tmp_path / "ledger"))
+        other.ask(f"SELECT pg_advisory_unlock({module._LOCK});")
+
+
+def test_the_next_one_finds_the_way_free(
+    database: Database, programs: PostgresPrograms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However late the server notices that the psql of the last one has gone."""
+    held: list[object] = []
+    end = subprocess.Popen.communicate
+    locks = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {module._LOCK & 0xFFFFFFFF}"
+
+    def communicate(process: subprocess.Popen[bytes]) -> object:
+        with database.session() as session:
+            held.append(session.scalar(text(locks)))
+        return end(process)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+    write_backup(programs, str(tmp_path / "ledger"))
+    assert held[0] == 1
+    assert held[-1] == 0
+
+
+def test_the_ledger_is_swapped_when_its_visitors_are_shown_out() -> None:
+    """PostgreSQL waits 5 s for them, and a psql may take as long to start."""
+    events: list[str] = []
+
+    class Late:
+        @contextmanager
+        def session(self, _database: str) -> Iterator[Late]:
+            time.sleep(0.1)
+            yield self
+
+        def ask(self, statement: str) -> None:
+            assert "pg_terminate_backend" in statement
+            events.append("shown out")
+
+    with module._without_visitors(Late(), "ledger"):  # type: ignore[arg-type]
+        events.append("swapped")
+    assert events[:1] == ["shown out"]
 
 
 def test_a_missing_program_is_told_with_advice(programs: PostgresPrograms, tmp_path: Path) -> None:
@@ -354,6 +400,7 @@ def test_a_restore_while_services_keep_coming_back(
     for client in clients:
         client.start()
     try:
+        wait_until(lambda: len(counts) > 0)
         restore_backup(programs, str(tmp_path / "ledger"), force=True, migrate=unchanged)
     finally:
         finished.set()

@@ -79,7 +79,7 @@ class Project:
             "FACTORY_NO_APT": "1",
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_RETRIES": "0",
-            "PIP_DEFAULT_TIMEOUT": "60",
+            "PIP_DEFAULT_TIMEOUT": "600",
         }
 
     def start(self, *args: str, cwd: Path | None = None, **more: str) -> subprocess.Popen[str]:
@@ -100,7 +100,7 @@ class Project:
 
 class Outcome:
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.stdout, self.stderr = process.communicate(timeout=120)
+        self.stdout, self.stderr = process.communicate(timeout=200)
         self.code = process.returncode
         assert "Traceback" not in self.stderr
 
@@ -117,7 +117,7 @@ class HangingIndex:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(60)
+        self._listener.settimeout(200)
         self._connection: socket.socket | None = None
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 

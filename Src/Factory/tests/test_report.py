@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 from rich.console import Console
@@ -31,8 +32,16 @@ def test_size(count: float, text: str) -> None:
     ("seconds", "text"),
     [(0, "0 s ago"), (119, "119 s ago"), (121, "2 min ago"), (7300, "2 h ago"), (200_000, "2 d ago"), (-30, "in 30 s")],
 )
-def test_ago(seconds: float, text: str) -> None:
-    assert report.ago(datetime.now(UTC) - timedelta(seconds=seconds - (0.4 if seconds < 0 else 0))) == text
+def test_ago(seconds: float, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(now.timestamp(), tz)
+
+    monkeypatch.setattr(report, "datetime", Clock)
+    assert report.ago(now - timedelta(seconds=seconds)) == text
 
 
 def test_never() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,32 +14,43 @@ class Forwarder:
 
     def __init__(self, server: Path) -> None:
         self._server = str(server)
-        self.port = 0
+        self._lock = threading.Lock()
+        place = socket.socket()  # listens never: it keeps the port ours while nobody answers
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        place.bind(("127.0.0.1", 0))
+        weakref.finalize(self, place.close)
+        self.port: int = place.getsockname()[1]
         self.reopen()
 
     def reopen(self) -> None:
         """Answers, at the same port as before."""
-        self._pipes: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._pipes: list[socket.socket] | None = []  # None: cut
+        self._listener = socket.create_server(("127.0.0.1", self.port), reuse_port=True)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:
         """From now on nobody answers."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        for end in (self._listener, *self._pipes):
+        with self._lock:
+            pipes, self._pipes = self._pipes, None
+        for end in (self._listener, *(pipes or ())):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         with suppress(OSError):
             while True:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._server)
-                self._pipes += [client, server]
+                with self._lock:
+                    if self._listener is not listener or self._pipes is None:  # cut in this moment
+                        client.close()
+                        server.close()
+                        return
+                    self._pipes += [client, server]
                 for source, target in ((client, server), (server, client)):
                     threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -18,10 +19,14 @@ from Src.Shared.embedded_postgres import VERSION, EmbeddedPostgres
 from Src.Shared.postmaster import is_alive, read_postmaster
 from Src.Shared.settings import PROJECT_ROOT
 
+LIMIT = 120.0  # seconds that nothing here should ever need, on whatever machine
+
 USER = """
 import sys
 from pathlib import Path
+from Src.Shared import embedded_postgres, postmaster
 from Src.Shared.embedded_postgres import EmbeddedPostgres
+postmaster.PROBE_LIMIT = embedded_postgres.STOP_LIMIT = 60.0  # a slow machine is no defect
 server = EmbeddedPostgres(Path(sys.argv[1]))
 print(server.ensure_running(), flush=True)
 sys.stdin.readline()
@@ -109,13 +114,15 @@ def kill_server(data: Path) -> None:
 
 def stop_for_good(server: EmbeddedPostgres, data: Path) -> None:
     server.release()
-    if is_up(data):
-        os.kill(pid_of(data), signal.SIGCONT)
-        os.kill(pid_of(data), signal.SIGQUIT)
+    postmaster = read_postmaster(cluster_of(data))
+    if postmaster is not None and is_alive(postmaster.pid, cluster_of(data)):
+        with suppress(ProcessLookupError):  # it has ended by now
+            os.kill(postmaster.pid, signal.SIGCONT)
+            os.kill(postmaster.pid, signal.SIGQUIT)
         wait_until(lambda: not is_up(data))
 
 
-def wait_until(condition: Callable[[], bool], limit: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], limit: float = LIMIT) -> None:
     end = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"

@@ -17,17 +17,17 @@ from Src.Shared import cleanup_script
 from Src.Shared.cleanup_script import delete_old_heartbeats
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import PROJECT_ROOT, Settings
-from Src.Shared.tests.postgres_helpers import wait_until
+from Src.Shared.tests.postgres_helpers import LIMIT, wait_until
 
 
 @pytest.fixture
 def heartbeats(database: Database) -> Database:
-    """One heartbeat a day for the last 100 days, each a minute short of whole days old, and old proof."""
+    """One heartbeat a day for the last 100 days, each half a day short of whole days old, and old proof."""
     with database.session() as session:
         session.execute(
             text(
                 "INSERT INTO system_status_history (service_name, heartbeat_timestamp, status) "
-                "SELECT 'librarian', now() - make_interval(days => d) + interval '1 minute', 'OK' "
+                "SELECT 'librarian', now() - make_interval(days => d) + interval '12 hours', 'OK' "
                 "FROM generate_series(1, 100) d"
             )
         )
@@ -99,7 +99,7 @@ def test_the_ledgers_absence_only_delays_it(
     thread.start()
     wait_until(lambda: _counts(heartbeats)[0] == 60)
     stop.set()
-    thread.join(10)
+    thread.join(LIMIT)
     assert not thread.is_alive()
     assert "next try in 0.01 s: away" in caplog.text
     assert "next try in 0.02 s: still away" in caplog.text
@@ -139,7 +139,7 @@ def test_the_command_goes_on_until_it_is_told_to_stop(heartbeats: Database, fact
         wait_until(lambda: _counts(heartbeats)[0] == 60)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, errors
     assert "SIGTERM" in errors
 

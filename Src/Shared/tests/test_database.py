@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +28,9 @@ from Src.Shared.tests.postgres_helpers import ask, is_up, kill_server, pid_of, s
 
 @pytest.fixture
 def own(postgres_folder: Path) -> Iterator[Database]:
-    """A ledger on a server of its own, to treat badly; it gives up on an answer after half a second."""
+    """A ledger on a server of its own, to treat badly."""
     settings = load_settings({"FACTORY_DATA": str(postgres_folder)}, Path("no.env"))
-    database = Database(settings, answer_limit=0.5)
+    database = Database(settings)
     yield database
     database.dispose()
     assert database.embedded is not None
@@ -72,12 +71,15 @@ def test_connections_are_used_again(database: Database) -> None:
     assert _one(database, "SELECT pg_backend_pid()") == _one(database, "SELECT pg_backend_pid()")
 
 
-def test_the_server_knows_who_we_are_and_our_limits(factory_settings: Settings) -> None:
-    database = Database(factory_settings, service="librarian", answer_limit=7)
+def test_the_server_knows_who_we_are_and_our_limits(
+    factory_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_LIMIT", 600.0)
+    database = Database(factory_settings, service="librarian", answer_limit=47)
     try:
         assert _one(database, "SELECT current_setting('application_name')") == "librarian"
-        assert _one(database, "SELECT current_setting('statement_timeout')") == "7s"
-        assert _one(database, "SELECT current_setting('lock_timeout')") == "7s"
+        assert _one(database, "SELECT current_setting('statement_timeout')") == "47s"
+        assert _one(database, "SELECT current_setting('lock_timeout')") == "47s"
         assert _one(database, "SELECT current_setting('idle_in_transaction_session_timeout')") == "5min"
     finally:
         database.close()
@@ -195,8 +197,8 @@ def _unreachable(settings: Settings, url: str, service: str = "test") -> str:
 def test_nobody_there(factory_settings: Settings) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    assert "refused" in _unreachable(factory_settings, f"postgresql+psycopg2://u:secret@127.0.0.1:{port}/d")
+        port = unused.getsockname()[1]  # held, so that nobody else listens there
+        assert "refused" in _unreachable(factory_settings, f"postgresql+psycopg2://u:secret@127.0.0.1:{port}/d")
 
 
 def test_no_such_host_or_database(factory_settings: Settings) -> None:
@@ -225,11 +227,15 @@ def test_a_server_that_is_full(factory_settings: Settings, database: Database) -
             session.execute(text("DROP ROLE visitor"))
 
 
+def _end_on_the_server(settings: Settings, pid: object) -> None:
+    assert ask(settings.database_url or "", f"SELECT pg_terminate_backend({pid}, 60000)") == "True"
+
+
 def test_connections_that_the_server_ends(factory_settings: Settings, database: Database) -> None:
     """As an administrator or a restart does: met in the middle, and again where the connection lay idle."""
     for _ in range(2):
         pid = _one(database, "SELECT pg_backend_pid()")
-        ask(factory_settings.database_url or "", f"SELECT pg_terminate_backend({pid}, 10000)")
+        _end_on_the_server(factory_settings, pid)
         with pytest.raises(LedgerUnavailable, match=r"terminat|closed"):
             _one(database)
         assert _one(database) == 1  # the next one is new
@@ -239,7 +245,7 @@ def test_all_idle_connections_go_with_the_first_lost(factory_settings: Settings,
     with database.session() as one, database.session() as other:
         pids = [s.scalar(text("SELECT pg_backend_pid()")) for s in (one, other)]
     for pid in pids:
-        ask(factory_settings.database_url or "", f"SELECT pg_terminate_backend({pid}, 10000)")
+        _end_on_the_server(factory_settings, pid)
     with pytest.raises(LedgerUnavailable):
         _one(database)
     assert [_one(database) for _ in range(3)] == [1, 1, 1]
@@ -249,7 +255,7 @@ def test_a_connection_lost_at_commit(factory_settings: Settings, database: Datab
     def lose() -> None:
         with database.session() as session:
             pid = session.scalar(text("SELECT pg_backend_pid()"))
-            ask(factory_settings.database_url or "", f"SELECT pg_terminate_backend({pid}, 10000)")
+            _end_on_the_server(factory_settings, pid)
 
     with pytest.raises(LedgerUnavailable):
         lose()
@@ -276,11 +282,14 @@ def test_a_lock_that_is_held_for_long(
     waiting.close()
 
 
-def test_no_free_connection(factory_settings: Settings) -> None:
-    database = Database(factory_settings, answer_limit=0.2)
+def test_no_free_connection(factory_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(factory_settings, answer_limit=60)
     with contextlib.ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(database.session()).scalar(text("SELECT 1"))
+        assert database._engine is not None and isinstance(database._engine.pool, QueuePool)
+        assert database._engine.pool.timeout() == 60
+        monkeypatch.setattr(database._engine.pool, "_timeout", 0.2)
         with pytest.raises(LedgerUnavailable, match="in use"):
             _one(database)
     database.close()
@@ -297,27 +306,41 @@ def test_a_statement_that_takes_too_long_is_ended_on_the_server_too(
     impatient.close()
 
 
-def test_signals_are_served_while_waiting(database: Database) -> None:
+def test_signals_are_served_while_waiting(factory_settings: Settings, database: Database) -> None:
     """libpq would go on waiting."""
+    waiting = Database(factory_settings, answer_limit=200)
+    begun = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(200)' AND state = 'active'"
+    served = threading.Event()
 
     class Told(Exception):
         pass
 
-    def tell(*_: object) -> None:
-        raise Told
+    def on_signal(*_: object) -> None:
+        if not served.is_set():
+            served.set()
+            raise Told
 
-    before = signal.signal(signal.SIGUSR1, tell)
-    timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
-    timer.start()
-    begin = time.monotonic()
+    def tell() -> None:
+        wait_until(lambda: _one(database, begun) == 1)
+        while not served.wait(0.1):  # again: one may come just before the main thread begins to wait
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    def wait() -> None:
+        teller.start()
+        _one(waiting, "SELECT pg_sleep(200)")
+
+    before = signal.signal(signal.SIGUSR1, on_signal)
+    teller = threading.Thread(target=tell)
     try:
         with pytest.raises(Told):
-            _one(database, "SELECT pg_sleep(20)")
-        assert time.monotonic() - begin < 15
+            wait()
+        assert _one(database, begun) == 1, "it was waited for the answer"
     finally:
-        timer.join()
+        served.set()
+        teller.join()
         signal.signal(signal.SIGUSR1, before)
-    assert _one(database) == 1
+    assert _one(waiting) == 1
+    waiting.close()
 
 
 def test_other_connections_of_the_process_keep_their_ways(factory_settings: Settings) -> None:
@@ -362,22 +385,29 @@ def test_a_server_that_is_stopped_is_an_outage_soon(
     own: Database, postgres_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGSTOP: the kernel still takes our bytes, and nobody reads them. Without a limit this waits for ever."""
-    monkeypatch.setattr(module, "CONNECT_LIMIT", 0.3)
     own.ensure_ready()
     pid = pid_of(_data(own, postgres_folder))
     with own.session() as session:
         backend = session.scalar(text("SELECT pg_backend_pid()"))
+        connection = session.connection().connection.dbapi_connection
     assert isinstance(backend, int)
+    assert isinstance(connection, pg_connection.LimitedConnection) and connection.answer_limit == 30.0
     for process in (pid, backend):
         os.kill(process, signal.SIGSTOP)
     try:
+        # What is short here is so only now: nothing before it had to be quick.
+        connection.answer_limit = 0.3
         with pytest.raises(LedgerUnavailable, match="did not answer"):  # on the open connection
             _one(own)
-        with pytest.raises(LedgerUnavailable, match="did not answer"):  # on a new one
-            _one(own)
-        with pytest.raises(LedgerUnavailable, match="did not answer"):
-            own.ensure_ready()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(module, "CONNECT_LIMIT", 0.3)
+            own._engine = None  # the next one knows the new limit
+            with pytest.raises(LedgerUnavailable, match="did not answer"):  # on a new one
+                _one(own)
+            with pytest.raises(LedgerUnavailable, match="did not answer"):
+                own.ensure_ready()
     finally:
+        own._engine = None
         for process in (pid, backend):
             os.kill(process, signal.SIGCONT)
     own.ensure_ready()

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +20,9 @@ from typing import Any
 import pytest
 
 from Src.Shared.docker_api import CONTAINERS, LINE_LIMIT, Container, DockerApi, DockerUnavailable, LogLine
+from Src.Shared.tests.postgres_helpers import wait_until
+
+PATIENCE = 60  # seconds
 
 VERSION = {"ApiVersion": "1.47", "MinAPIVersion": "1.24", "Version": "27.3.1"}
 RUNNING = {
@@ -58,11 +62,12 @@ class Engine:
                 path = self.path.partition("?")[0].removeprefix("/v1.47")
                 missing = json.dumps({"message": f"No such container: {path}"}).encode()
                 status, content = engine.answers.get(path, (404, missing))
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+                with suppress(ConnectionError):  # the SDK does not read what it does not want
+                    self.send_response(status)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(content)))
+                    self.end_headers()
+                    self.wfile.write(content)
 
             do_POST = do_PUT = do_DELETE = do_HEAD = do_GET
 
@@ -83,6 +88,10 @@ class Engine:
             self.host = f"tcp://127.0.0.1:{tcp.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
+    @property
+    def api(self) -> DockerApi:
+        return DockerApi(self.host, timeout=PATIENCE)
+
     def add(self, name: str, state: dict[str, Any], restarts: int = 0, log: bytes = b"", tty: bool = False) -> None:
         inspected = {"Id": "f00", "Name": f"/{name}", "State": state, "RestartCount": restarts, "Config": {"Tty": tty}}
         self.answers[f"/containers/{name}/json"] = (200, json.dumps(inspected).encode())
@@ -102,7 +111,7 @@ def test_containers_of_the_factory_as_they_are(engine: Engine) -> None:
     engine.add("factory_postgres", EXITED, restarts=3)
     engine.add("librarian", RUNNING)
     engine.add("other_peoples", RUNNING)
-    assert DockerApi(engine.host).containers() == [
+    assert engine.api.containers() == [
         Container(
             service="librarian",
             name="librarian",
@@ -131,7 +140,7 @@ def test_containers_of_the_factory_as_they_are(engine: Engine) -> None:
 def test_it_only_reads_and_asks_for_its_own_containers_by_name(engine: Engine) -> None:
     """All that the proxy of the stack lets through."""
     engine.add("librarian", RUNNING)
-    api = DockerApi(engine.host)
+    api = engine.api
     api.containers()
     api.log_lines("librarian")
     paths = {asked.partition("?")[0] for asked in engine.asked}
@@ -142,10 +151,10 @@ def test_it_only_reads_and_asks_for_its_own_containers_by_name(engine: Engine) -
 
 
 def test_no_containers_are_no_error(engine: Engine) -> None:
-    assert DockerApi(engine.host).containers() == []
-    assert DockerApi(engine.host).log_lines("librarian") == []
+    assert engine.api.containers() == []
+    assert engine.api.log_lines("librarian") == []
     with pytest.raises(KeyError):
-        DockerApi(engine.host).log_lines("other_peoples")
+        engine.api.log_lines("other_peoples")
 
 
 def test_log_lines_of_both_streams_with_their_times(engine: Engine) -> None:
@@ -155,7 +164,7 @@ def test_log_lines_of_both_streams_with_their_times(engine: Engine) -> None:
         + frame(1, b"2026-05-01T10:00:02Z " + b"x" * 10_000 + b"\n" + b"no time\n")
     )
     engine.add("librarian", RUNNING, log=log)
-    lines = DockerApi(engine.host).log_lines("librarian", 3)
+    lines = engine.api.log_lines("librarian", 3)
     assert lines == [
         LogLine(datetime(2026, 5, 1, 10, 0, 0, 0, tzinfo=UTC), "watching /data"),
         LogLine(datetime(2026, 5, 1, 10, 0, 1, 500000, tzinfo=UTC), "caf\ufffd \x1b[31m"),
@@ -181,7 +190,7 @@ def test_log_lines_of_both_streams_with_their_times(engine: Engine) -> None:
 def test_whatever_else_answers_is_one_line(engine: Engine, path: str, answer: tuple[int, bytes]) -> None:
     engine.answers[path] = answer
     with pytest.raises(DockerUnavailable) as caught:
-        DockerApi(engine.host).containers()
+        engine.api.containers()
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"the Docker API at {engine.host} cannot be used: ")
 
@@ -203,25 +212,35 @@ def test_an_engine_that_is_silent_is_not_waited_for_long(tmp_path: Path) -> None
     class Silent(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             self.request.recv(65536)
-            silence.wait(30)
+            silence.wait(600)
 
     silence = threading.Event()
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Silent) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        with pytest.raises(DockerUnavailable, match="timed out"):
-            DockerApi(f"tcp://127.0.0.1:{server.server_address[1]}", timeout=1).containers()
-        silence.set()
-        server.shutdown()
+        try:
+            with pytest.raises(DockerUnavailable, match="timed out"):
+                DockerApi(f"tcp://127.0.0.1:{server.server_address[1]}", timeout=1).containers()
+        finally:
+            silence.set()
+            server.shutdown()
 
 
 def test_a_real_engine() -> None:
     if shutil.which("docker") is None or subprocess.run(["docker", "version"], capture_output=True).returncode:
         pytest.skip("no Docker Engine runs here")
-    api = DockerApi(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
-    names = subprocess.run(
-        ["docker", "ps", "--all", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    found = api.containers()
-    assert {one.name for one in found} == set(CONTAINERS.values()) & set(names)
-    for one in found:
-        assert all(isinstance(line, LogLine) for line in api.log_lines(one.service, 10))
+    api = DockerApi(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"), timeout=PATIENCE)
+
+    def names() -> set[str]:
+        command = ["docker", "ps", "--all", "--format", "{{.Names}}"]
+        return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+    def lines_of(one: Container) -> list[LogLine]:
+        with suppress(DockerUnavailable):
+            return api.log_lines(one.service, 10)
+        wait_until(lambda: one not in api.containers())  # of one that is being removed there is no log
+        return []
+
+    # Others may make and remove containers of the stack meanwhile.
+    wait_until(lambda: {one.name for one in api.containers()} == set(CONTAINERS.values()) & names())
+    for one in api.containers():
+        assert all(isinstance(line, LogLine) for line in lines_of(one))

@@ -12,11 +12,14 @@ from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+PATIENCE = "cto=600&rto=600"  # for Apprise, which would send again what is answered after a few seconds
+
 
 class HttpReceiver:
     """Keeps what is posted to it; refuses while `refusing`."""
 
     def __init__(self) -> None:
+        self.asked = 0
         self.received: list[dict[str, Any]] = []
         self.refused = 0
         self.refusing = False
@@ -27,12 +30,14 @@ class HttpReceiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.delay.wait(30)
-                if receiver.refusing:
+                receiver.asked += 1
+                receiver.delay.wait(600)
+                refusing = receiver.refusing  # at one moment: what is refused must not be told as taken
+                if refusing:
                     receiver.refused += 1
                 else:
                     receiver.received.append(json.loads(content))
-                self.send_response(503 if receiver.refusing else 200)
+                self.send_response(503 if refusing else 200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -45,7 +50,7 @@ class HttpReceiver:
     @property
     def url(self) -> str:
         """For Apprise, with a password and a token in it."""
-        return f"json://user:sesame@127.0.0.1:{self._server.server_address[1]}/bot-sesame/alerts"
+        return f"json://user:sesame@127.0.0.1:{self._server.server_address[1]}/bot-sesame/alerts?{PATIENCE}"
 
     @property
     def titles(self) -> list[str]:
@@ -97,7 +102,8 @@ class SmtpReceiver(socketserver.ThreadingTCPServer):
     @property
     def url(self) -> str:
         """For Apprise."""
-        return f"mailto://127.0.0.1:{self.server_address[1]}/?from=factory@example.org&to=me@example.org&mode=insecure"
+        to = "from=factory@example.org&to=me@example.org&mode=insecure"
+        return f"mailto://127.0.0.1:{self.server_address[1]}/?{to}&{PATIENCE}"
 
 
 @contextmanager

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from Src.Shared.monitor import memory as module
 from Src.Shared.monitor.memory import Memory
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.name == module.__name__]
 
 
 def test_what_was_saved_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -37,7 +42,7 @@ def test_a_broken_file_is_one_line_and_a_new_beginning(
     path.write_bytes(content)
     memory = Memory(path)
     assert memory.load() == {}
-    assert len(caplog.records) == 1
+    assert len(told(caplog)) == 1
     memory.save({"a": 1})
     assert Memory(path).load() == {"a": 1}
 
@@ -48,4 +53,4 @@ def test_what_cannot_be_written_is_told_once(tmp_path: Path, caplog: pytest.LogC
     caplog.set_level(logging.WARNING)
     memory.save({"a": 1})
     memory.save({"a": 2})
-    assert len(caplog.records) == 1
+    assert len(told(caplog)) == 1

@@ -11,7 +11,7 @@ from Src.Shared.monitor.finding import Finding
 from Src.Shared.monitor.syncthing import SyncthingCheck
 from Src.Shared.syncthing.client import Syncthing
 from Src.Shared.syncthing.inbox_folders import FOLDER
-from Src.Shared.syncthing.tests.real_syncthing import API_KEY, RealSyncthing, running, wait_until
+from Src.Shared.syncthing.tests.real_syncthing import API_KEY, LIMIT, RealSyncthing, running, wait_until
 
 HOUR = 3600.0
 
@@ -31,7 +31,7 @@ def syncthing(tmp_path: Path) -> Iterator[RealSyncthing]:
 
 class Watched:
     def __init__(self, syncthing: RealSyncthing, inbox: Path, gui_password: str | None, every: float = HOUR) -> None:
-        client = Syncthing(syncthing.url, API_KEY, timeout=5)
+        client = Syncthing(syncthing.url, API_KEY, timeout=LIMIT)
         self._check = SyncthingCheck("syncthing", client, inbox, gui_password=gui_password, provision_every=every)
 
     def look(self) -> Finding:
@@ -59,7 +59,8 @@ def test_a_persons_own_is_only_looked_at(syncthing: RealSyncthing, inbox: Path) 
 
 
 def test_a_folder_that_sends_is_an_error_where_it_is_a_persons_own(syncthing: RealSyncthing, inbox: Path) -> None:
-    Watched(syncthing, inbox, "sesame").look()
+    watched = Watched(syncthing, inbox, "sesame")
+    wait_until(lambda: watched.look().state == "OK", "it is well")
     syncthing.client.change_folder(FOLDER, {"type": "sendreceive"})
     found = Watched(syncthing, inbox, None).look()
     assert found.state == "ERROR"
@@ -82,7 +83,8 @@ def test_a_folder_that_was_turned_is_set_right_at_once_and_told_for_a_while(
 
 
 def test_what_cannot_be_set_up_is_a_warning(syncthing: RealSyncthing, inbox: Path) -> None:
-    Watched(syncthing, inbox, "sesame").look()
+    watched = Watched(syncthing, inbox, "sesame")
+    wait_until(lambda: watched.look().state == "OK", "it is well")
     syncthing.client.add_folder(
         {"id": "other", "label": "other", "path": str(inbox / "other"), "type": "receiveonly", "ignoreDelete": True}
     )
@@ -103,7 +105,7 @@ def test_it_is_away_and_comes_back(syncthing: RealSyncthing, inbox: Path) -> Non
 
 
 def test_a_wrong_key_is_told_without_it(syncthing: RealSyncthing, inbox: Path) -> None:
-    client = Syncthing(syncthing.url, "a-wrong-key", timeout=5)
+    client = Syncthing(syncthing.url, "a-wrong-key", timeout=LIMIT)
     found = SyncthingCheck("syncthing", client, inbox, gui_password=None, provision_every=HOUR).look()["syncthing"]
     assert found.state == "ERROR"
     assert found.message is not None and "SYNCTHING_API_KEY" in found.message and "a-wrong-key" not in found.message

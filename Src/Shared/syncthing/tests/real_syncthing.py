@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from xml.etree import ElementTree
@@ -47,7 +48,7 @@ class RealSyncthing:
         self.name = name
         self.url = f"http://127.0.0.1:{_free_port()}"
         self.address = f"tcp://127.0.0.1:{_free_port()}"
-        self.client = Syncthing(self.url, API_KEY)
+        self.client = Syncthing(self.url, API_KEY, timeout=LIMIT)
         self._process: subprocess.Popen[bytes] | None = None
         self._configure()
 
@@ -185,7 +186,8 @@ def _environment(home: Path) -> Mapping[str, str]:
 
 
 def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert isinstance(port, int)
-    return port
+    """Below those that the kernel gives to whoever asks for any, which could be gone when Syncthing comes to it."""
+    while True:
+        port = random.SystemRandom().randrange(12_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

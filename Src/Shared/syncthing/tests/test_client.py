@@ -14,7 +14,7 @@ import pytest
 from Src.Shared.settings import load_settings
 from Src.Shared.syncthing.client import Syncthing, SyncthingError
 from Src.Shared.syncthing.connecting import connect
-from Src.Shared.syncthing.tests.real_syncthing import RealSyncthing
+from Src.Shared.syncthing.tests.real_syncthing import LIMIT, RealSyncthing
 
 NO_FILE = Path("no.env")
 
@@ -56,7 +56,7 @@ def test_status(syncthing: RealSyncthing) -> None:
 
 
 def test_a_wrong_key_is_told(syncthing: RealSyncthing) -> None:
-    assert "is SYNCTHING_API_KEY its API key?" in _refusal(Syncthing(syncthing.url, "wrong key"))
+    assert "is SYNCTHING_API_KEY its API key?" in _refusal(Syncthing(syncthing.url, "wrong key", timeout=LIMIT))
 
 
 def test_a_folder_that_is_not_there(syncthing: RealSyncthing) -> None:
@@ -65,11 +65,12 @@ def test_a_folder_that_is_not_there(syncthing: RealSyncthing) -> None:
 
 
 def test_nobody_answers() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert _refusal(Syncthing(f"http://127.0.0.1:{port}", "key")) == (
-        f"nothing answers at http://127.0.0.1:{port}; is Syncthing running, is SYNCTHING_URL right?"
-    )
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # held, so that nobody else listens there
+        port = silent.getsockname()[1]
+        assert _refusal(Syncthing(f"http://127.0.0.1:{port}", "key", timeout=LIMIT)) == (
+            f"nothing answers at http://127.0.0.1:{port}; is Syncthing running, is SYNCTHING_URL right?"
+        )
 
 
 def test_one_that_never_answers_is_not_waited_for() -> None:
@@ -92,12 +93,12 @@ def test_one_that_never_answers_is_not_waited_for() -> None:
 )
 def test_what_is_no_syncthing_is_one_line(answer: bytes, told: str) -> None:
     with _server(answer) as url:
-        assert told in _refusal(Syncthing(url, "key"))
+        assert told in _refusal(Syncthing(url, "key", timeout=LIMIT))
 
 
 def test_a_proxy_of_the_environment_is_not_asked(syncthing: RealSyncthing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    client = Syncthing(syncthing.url, "key-of-a-test")
+    client = Syncthing(syncthing.url, "key-of-a-test", timeout=LIMIT)
     assert client.my_id() == syncthing.id
     client.close()
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from Src.Shared.syncthing.client import SyncthingError
 from Src.Shared.syncthing.inbox_folders import FOLDER, IGNORES, differences
 from Src.Shared.syncthing.overview import overview
 from Src.Shared.syncthing.provision import provision
-from Src.Shared.syncthing.tests.real_syncthing import RealSyncthing, folder_config
+from Src.Shared.syncthing.tests.real_syncthing import LIMIT, RealSyncthing, folder_config
 
 PASSWORD = "correct horse battery staple"
 
@@ -19,14 +21,16 @@ PASSWORD = "correct horse battery staple"
 def _lets_in(syncthing: RealSyncthing, password: str | None) -> bool:
     """Whether the GUI opens with this password of the user `factory`, or without any."""
     session = requests.Session()
+    # It closes its port for a moment when it is given the password.
+    session.mount("http://", HTTPAdapter(max_retries=Retry(total=None, connect=9, read=False, backoff_factor=0.1)))
     if password is not None:
         login = {"username": "factory", "password": password}
-        form = session.post(f"{syncthing.url}/rest/noauth/auth/password", json=login, timeout=5)
+        form = session.post(f"{syncthing.url}/rest/noauth/auth/password", json=login, timeout=LIMIT)
         if form.status_code in (401, 404):  # older ones have no form
             session.auth = ("factory", password)
-    answer = session.get(syncthing.url + "/", timeout=5)
+    answer = session.get(syncthing.url + "/", timeout=LIMIT)
     tokens = {f"X-{name}": value for name, value in session.cookies.items() if name.startswith("CSRF-Token")}
-    status = session.get(f"{syncthing.url}/rest/system/status", headers=tokens, timeout=5)
+    status = session.get(f"{syncthing.url}/rest/system/status", headers=tokens, timeout=LIMIT)
     return answer.ok and status.ok
 
 
