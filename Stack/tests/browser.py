@@ -39,7 +39,7 @@ _HEIGHT = """() => document.querySelector('[data-testid="stMain"]').scrollHeight
 # A page refreshes by itself at an interval; while this is set it does not.
 _HOLDABLE = """(() => {
     const set = window.setInterval;
-    window.setInterval = (act, ...more) => set(() => window.isHeld || act(), ...more);
+    window.setInterval = (act, ...more) => set((...given) => window.isHeld || act(...given), ...more);
 })()"""
 _AT_REST = """() =>
     document.querySelector('[data-testid="stApp"]').getAttribute("data-test-script-state") === "notRunning"
