@@ -58,7 +58,7 @@ class Visitor:
         page.set_default_timeout(LIMIT)
         page.add_init_script(_HOLDABLE)
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+        page.on("pageerror", lambda error: self.complaints.append(f"script: {error.stack or error}"))
         page.on("dialog", self._dialog)
         page.on("request", self._request)
         page.on("response", self._response)

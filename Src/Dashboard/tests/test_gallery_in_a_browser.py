@@ -177,3 +177,37 @@ def test_pictures_are_for_who_was_shown_their_page(address: str, library: Settin
     for path in ("pictures/small/x", "pictures/large/WyJhIiwgImIiLCAiYyJd.aaaa", "pictures/huge/x", "assets/x.js"):
         assert requests.get(f"{address}/{path}", timeout=LIMIT / 1000).status_code == 404
     assert requests.get(f"{address}/assets/..%2fserver.py", timeout=LIMIT / 1000).status_code >= 400
+
+
+def test_a_map_that_goes_before_it_is_drawn_is_not_drawn(browser: Any) -> None:
+    """As when a photo is closed on a busy machine. The module itself, with frames that come when we say so."""
+    module = "http://map.test/assets/photo_map.js"
+
+    def answer(route: Any) -> None:
+        path = PROJECT_ROOT / "Src" / "Dashboard" / route.request.url.removeprefix("http://map.test/")
+        if path.is_file():
+            route.fulfill(path=path)
+        else:
+            route.fulfill(body='<div class="map"></div>', content_type="text/html")
+
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(LIMIT)
+        page.route("http://map.test/**", answer)
+        page.goto("http://map.test/")
+        wrong = page.evaluate(
+            """async (module) => {
+                const frames = new Map();
+                window.requestAnimationFrame = (act) => { frames.set(frames.size + 1, act); return frames.size; };
+                window.cancelAnimationFrame = (number) => frames.set(number, () => {});
+                const { default: show } = await import(module);
+                const end = show({ data: { point: [43.46, 11.88], height: 300 }, parentElement: document });
+                while (!document.querySelector(".pin")) await new Promise((go) => setTimeout(go, 10));
+                end();
+                const wrong = [];
+                for (const act of [...frames.values()]) try { act(0); } catch (error) { wrong.push(error.message); }
+                return wrong;
+            }""",
+            module,
+        )
+    assert wrong == []
