@@ -84,8 +84,9 @@ class Visitor:
         link = self.page.get_by_test_id("stSidebarNavLink").filter(has_text=name)
         if self.is_narrow and not _is_in_view(link):
             self.page.get_by_test_id("stExpandSidebarButton").click()
-        link.click()
-        self._shows(name)
+        with self.held():  # Streamlit may forget the way to another page for a refresh of this one that follows at once
+            link.click()
+            self._shows(name)
 
     def _shows(self, name: str) -> None:
         expect(self.page.get_by_role("heading", name=name, level=1)).to_be_visible()
