@@ -21,7 +21,7 @@ def waiting(bench: Bench, amount: Amount) -> Measured:
 
         def all_known() -> bool:
             rows = factory.asked("SELECT details FROM system_status WHERE service_name = 'librarian'")
-            return bool(rows) and rows[0][0].get("waiting", 0) >= amount.files
+            return bool(rows) and (rows[0][0] or {}).get("waiting", 0) >= amount.files
 
         most = []
         with librarian(factory, all_known) as process, repeatedly(lambda: most.append(memory(process.pid))):

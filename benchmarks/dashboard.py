@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import text
 
+from Src.Dashboard.tests.ports import reserved_port
 from Src.Shared.database import Database
 from Src.Shared.settings import PROJECT_ROOT, Settings, load_settings
 
@@ -132,13 +132,15 @@ def _turn(page: Page) -> None:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
+def serving(settings: Settings, program: str = "Src.Dashboard") -> Iterator[tuple[str, psutil.Process]]:
     """The dashboard in a process of its own; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with reserved_port() as port:
+        yield from _serving(settings, port, program)
+
+
+def _serving(settings: Settings, port: int, program: str) -> Iterator[tuple[str, psutil.Process]]:
     environment = os.environ | {"DASHBOARD_PORT": str(port), "DASHBOARD_ADDRESS": "127.0.0.1", "DASHBOARD_PASSWORD": ""}
-    command = [sys.executable, "-m", "Src.Dashboard"]
+    command = [sys.executable, "-m", program]
     log = settings.run / "dashboard-benchmark.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as out:
@@ -153,7 +155,7 @@ def serving(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while True:
         try:
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5):

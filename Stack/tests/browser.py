@@ -15,7 +15,7 @@ import pytest
 from playwright import sync_api
 from playwright.sync_api import ConsoleMessage, Dialog, Locator, Page, Request, Response, WebSocket, expect
 
-LIMIT = 30_000  # milliseconds that no single step should need
+LIMIT = 120_000  # milliseconds that no single step should need, also where a machine stands still for a while
 PAGES = ("Overview", "Library", "Map", "Activity", "Problems", "Services", "Phone")
 WIDE, NARROW = 1400, 390  # pixels
 HEIGHT = 900
@@ -36,6 +36,11 @@ _ALL_PICTURES_THERE = """() => {
 _FITS = """() => [document.documentElement, document.querySelector('[data-testid="stMain"]')].every(
     (one) => one.scrollWidth <= one.clientWidth)"""
 _HEIGHT = """() => document.querySelector('[data-testid="stMain"]').scrollHeight"""
+# A page refreshes by itself at an interval; while this is set it does not.
+_HOLDABLE = """(() => {
+    const set = window.setInterval;
+    window.setInterval = (act, ...more) => set((...given) => window.isHeld || act(...given), ...more);
+})()"""
 _AT_REST = """() =>
     document.querySelector('[data-testid="stApp"]').getAttribute("data-test-script-state") === "notRunning"
     && !document.querySelector('[data-testid="stSkeleton"]')"""
@@ -51,8 +56,9 @@ class Visitor:
         self.dialogs: list[str] = []
         self.asked: set[str] = set()  # hosts
         page.set_default_timeout(LIMIT)
+        page.add_init_script(_HOLDABLE)
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+        page.on("pageerror", lambda error: self.complaints.append(f"script: {error.stack or error}"))
         page.on("dialog", self._dialog)
         page.on("request", self._request)
         page.on("response", self._response)
@@ -78,8 +84,9 @@ class Visitor:
         link = self.page.get_by_test_id("stSidebarNavLink").filter(has_text=name)
         if self.is_narrow and not _is_in_view(link):
             self.page.get_by_test_id("stExpandSidebarButton").click()
-        link.click()
-        self._shows(name)
+        with self.held():  # Streamlit may forget the way to another page for a refresh of this one that follows at once
+            link.click()
+            self._shows(name)
 
     def _shows(self, name: str) -> None:
         expect(self.page.get_by_role("heading", name=name, level=1)).to_be_visible()
@@ -88,6 +95,13 @@ class Visitor:
     def wait(self, expression: str) -> None:
         """Until this is true in the page."""
         self.page.wait_for_function(expression)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The page does not refresh by itself meanwhile: what it says but once would be gone at any moment."""
+        self.page.evaluate("window.isHeld = true")
+        yield
+        self.page.evaluate("window.isHeld = false")
 
     def alert(self, text: str) -> Locator:
         """A box that tells something, green, yellow or red."""
@@ -188,7 +202,7 @@ def chromium(home: str) -> Iterator[Browser]:
         pytest.skip("chromium is not installed")
     with sync_api.sync_playwright() as playwright:
         # Its sandbox wants more than a container gives; what it is shown here is our own.
-        browser = playwright.chromium.launch(executable_path=STEADY_CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=STEADY_CHROMIUM, args=["--no-sandbox"], timeout=LIMIT)
         expect.set_options(timeout=LIMIT)
         try:
             yield Browser(browser, home)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from Src.Shared.embedded_postgres import EmbeddedPostgres
-from Stack.tests.real_factory import ROOT, SAMPLES, SHORT_DELAYS, Factory, Forwarder, Row, ask
+from Stack.tests.real_factory import LIMIT, ROOT, SAMPLES, SHORT_DELAYS, Factory, Forwarder, Row, ask, wait_until
 from Stack.tests.stack import BUILD_LIMIT, Stack, engine_problem, other_stack
 
 CORPUS = Path(os.environ.get("FACTORY_CORPUS") or ROOT.parent / "shared" / "corpus" / "exif-samples")
@@ -59,7 +59,7 @@ def migrated_cluster() -> Iterator[Path]:
         os.chmod(name, 0o711)
         template = Factory(Path(name) / "factory")
         assert template.run("find", "nothing").code == 1
-        assert not template.processes()
+        wait_until(lambda: not template.processes(), LIMIT, "no process is left")
         with open(template.cluster / "postgresql.conf", "a") as configuration:
             configuration.write("fsync = off\n")  # no test here cuts the power
         yield template.cluster

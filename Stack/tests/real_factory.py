@@ -29,7 +29,7 @@ SAMPLES = ROOT / "Src" / "Librarian" / "tests" / "samples"
 ZONE = "Europe/Berlin"
 
 SHORT_DELAYS = {"STABILITY_DELAY": "0.2", "MIN_FILE_AGE": "0.1", "SCAN_INTERVAL": "1"}
-LIMIT = 60.0  # seconds that no single step here should ever need
+LIMIT = 120.0  # seconds that no single step here should ever need, also where a machine stands still for a while
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -280,7 +280,7 @@ def is_running(pid: int) -> bool:
 
 
 def ask(socket_folder: str, database: str, statement: str, values: Sequence[object] = ()) -> list[Row]:
-    connection = psycopg2.connect(host=socket_folder, user="photo_factory", dbname=database, connect_timeout=5)
+    connection = psycopg2.connect(host=socket_folder, user="photo_factory", dbname=database, connect_timeout=60)
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 from collections.abc import Iterable
 from datetime import datetime
@@ -22,10 +24,11 @@ from Src.Librarian.metadata_extractor import Metadata, MetadataExtractor, Subjec
 from Stack.tests.real_factory import ROOT, SAMPLES
 
 
-def benchmark(folder: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
-    """What was printed and what is kept."""
+def benchmark(folder: Path, *arguments: str) -> tuple[str, dict[str, Any], float]:
+    """What was printed, what is kept, and how many seconds it took."""
     kept, work = folder / "speed.json", folder / "work"
     work.mkdir(exist_ok=True)
+    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments, "--quick", "--json", str(kept), "--folder", str(work)],
         cwd=ROOT,
@@ -35,29 +38,33 @@ def benchmark(folder: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
     )
     assert done.returncode in (0, 1), done.stderr
     assert not list(work.iterdir()), "it leaves nothing behind"
-    return done.stdout, json.loads(kept.read_text())
+    return done.stdout, json.loads(kept.read_text()), time.monotonic() - began
 
 
+@pytest.mark.timeout(1200)  # many factories, one after the other
 def test_cases_are_measured_kept_and_drawn(folder: Path) -> None:
-    printed, first = benchmark(folder, "ledger", "ingest", "exiftool", "--files=16", "--size=20000", "--rows=50")
+    some = ("ledger", "ingest", "exiftool", "--files=16", "--size=20000", "--rows=50")
+    printed, first, seconds = benchmark(folder, *some)
     assert list(first) == ["ingest", "ledger", "exiftool"], "in the order of the cases"
     for result in first.values():
         assert result["title"] in printed
         for bar in result["bars"]:
             assert bar["goal"]["what"] in printed
             assert bar["lowest"] <= bar["value"] <= bar["highest"]
-    assert first["ingest"]["figures"]["floor, files/s"] > 1
+    assert first["ingest"]["figures"]["floor, files/s"] > 16 / seconds
     for case in ("ingest", "ledger"):
         assert first[case]["figures"].keys() >= {"ingest, files/s", "start-up and stop, s"}
         assert list(first[case]["cpu"]) == ["main", "workers", "ExifTool", "PostgreSQL"]
 
     picture = folder / "speed.svg"
     more = ("ingest", "latency", "waiting", "--files=2", "--size=20000", "--resume", "--picture", str(picture))
-    printed, second = benchmark(folder, *more)
+    printed, second, seconds = benchmark(folder, *more)
     assert first["ingest"]["title"] not in printed, "it was there already"
     assert second.items() > first.items()
-    assert all(0 < bar["value"] < 60 for bar in second["latency"]["bars"]), "seconds"
-    assert 10 < second["waiting"]["bars"][0]["value"] < 1000, "megabytes of a Python with workers"
+    # Seconds, as they are estimated from two each; and beyond a delay that began while the file was being written.
+    assert all(-1.0 < bar["value"] < 2 * seconds for bar in second["latency"]["bars"])
+    workers = len(os.sched_getaffinity(0))
+    assert 10 < second["waiting"]["bars"][0]["value"] < 1000 * workers, "megabytes of a Python with workers"
 
     words = " ".join(xml.etree.ElementTree.parse(picture).getroot().itertext())
     assert all(result["title"] in words for result in second.values())

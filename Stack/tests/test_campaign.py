@@ -16,6 +16,7 @@ from benchmarks.campaign.orders import NotPossible, Orders
 SEED = int(os.environ.get("FACTORY_SEED") or 1)
 
 
+@pytest.mark.timeout(1200)  # on a busy machine; what does not end by itself is told by the limits of each fault
 @pytest.mark.parametrize("name", FAULTS)
 def test_no_fault_breaks_the_promise(name: str, folder: Path) -> None:
     fault = load(name)

@@ -12,7 +12,7 @@ from Src.Librarian.tests.promise import Source, assert_promise_kept, fates, sha2
 from Src.Shared.settings import load_settings
 from Stack.tests.real_factory import Factory, wait_until
 
-_LIMIT = 180.0  # seconds for the factory to come to rest
+_LIMIT = 300.0  # seconds for the factory to come to rest
 _LINE = 600  # letters of a violation, which may be about any number of files
 
 # What Python itself prints in a worker that was just being started when its parent was killed.

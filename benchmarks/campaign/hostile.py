@@ -32,7 +32,7 @@ FULL = 110_000  # 10,000 corrupted, 100,000 names; bombs and trees beside them
 SHORT = 1_100
 MOST_MEMORY = 250.0  # MB: librarian, workers and ExifTool together
 LIMIT = 900.0  # seconds for one run of a group
-_DELAYS = {"STABILITY_DELAY": "0.2", "MIN_FILE_AGE": "0.1"}
+_SETTINGS = {"STABILITY_DELAY": "0.2", "MIN_FILE_AGE": "0.1", "WORKERS": "2"}  # each takes memory of its own
 _MOST_LINES = 20  # for a group: what breaks all at once is told by its first lines
 
 _TOLD = {"not_media": ("not_media",), "failing": ("failed",), "dead_letter": ("dead_letter", "failed")}
@@ -92,9 +92,9 @@ def _give_trees(inbox: Path, folders: int, abyss: Abyss) -> Iterator[Given]:
 
 def _factory(folder: Path, name: str) -> Factory:
     """A new factory with an empty inbox; its ledger is copied from the first one where that is made already."""
-    factory = Factory(folder / name, dict(_DELAYS))
+    factory = Factory(folder / name, dict(_SETTINGS))
     factory.inbox.mkdir(parents=True)
-    model = Factory(folder / "model", dict(_DELAYS))
+    model = Factory(folder / "model", dict(_SETTINGS))
     if not model.cluster.exists():
         assert model.run("find", "nothing").code == 1
     factory.cluster.parent.mkdir(parents=True)

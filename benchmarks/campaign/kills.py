@@ -39,7 +39,7 @@ _LEAST, _MOST = 150, 250  # files in the inbox before a kill: so that there is a
 
 Moment = Literal["any time", "between files", "while copying"]
 _MOMENTS: tuple[Moment, ...] = ("any time", "between files", "while copying", "between files")
-_MOMENT_LIMIT = 60.0  # seconds
+_MOMENT_LIMIT = 180.0  # seconds
 
 T = TypeVar("T")
 

@@ -28,8 +28,8 @@ FULL = 88
 SHORT = 3
 
 LANES = 4  # factories in trouble at once: most of the time is waiting
-FILED_WITHIN = 60.0  # seconds without a photo filed: the longest wait for an answer is 30 s, and for a connection 5 s
-AT_REST = 60.0
+FILED_WITHIN = 180.0  # seconds without a photo filed: the longest wait for an answer is 30 s, and for a connection 5 s
+AT_REST = 180.0
 
 
 Fault = Callable[[Site, random.Random], AbstractContextManager[None]]

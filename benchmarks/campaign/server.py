@@ -15,7 +15,7 @@ from Src.Shared.settings import load_settings
 from Stack.tests.real_factory import Row, ask, command_line, is_running, wait_until
 
 DATABASE = "photo_factory"
-LIMIT = 60.0
+LIMIT = 180.0
 
 
 class Server:

@@ -41,7 +41,7 @@ _RATE = 25  # files a second
 _MOST_WAITING = 1000  # files in the inbox: a person would not bring more before these are filed
 _REST_EVERY = 300.0  # seconds
 _LARGE_FILES = {"replaced while read", "rewritten while read", "deleted while read", "sparse"}  # too much for a soak
-_SOON = 60.0  # seconds for a factory to be up again
+_SOON = 180.0  # seconds for a factory to be up again
 
 # What may grow between the first and the last third of a stretch in which nothing of that role has died.
 _MEMORY_SHARE, _MEMORY_BYTES = 0.10, 5_000_000

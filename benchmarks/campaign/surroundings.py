@@ -25,8 +25,8 @@ FULL = 33
 SHORT = 3
 
 LANES = 3  # factories in trouble at once: most of the time is waiting
-TOLD_WITHIN = 30.0  # seconds until `status` tells of the trouble
-FILED_WITHIN = 30.0  # seconds for a photo where nothing keeps it from being filed
+TOLD_WITHIN = 120.0  # seconds until `status` tells of the trouble
+FILED_WITHIN = 120.0  # seconds for a photo where nothing keeps it from being filed
 AHEAD = 200  # photos written before a disk is full
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # root's power to read everything
 
@@ -241,7 +241,7 @@ def _strike(kind: Kind, scene: Scene, measured: dict[str, float]) -> None:
     arrivals, chance = scene.site.arrivals, scene.site.chance
     with arrivals.coming():
         wanted = arrivals.filed() + chance.randint(1, 40)
-        wait_for(lambda: arrivals.filed() >= wanted, 60, "photos are filed before the fault")
+        wait_for(lambda: arrivals.filed() >= wanted, FILED_WITHIN, "photos are filed before the fault")
         time.sleep(chance.uniform(0.0, 0.5))
         with kind.fault(scene):
             if kind.told is not None:

@@ -13,8 +13,8 @@ from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Stack.tests.feeder import Feeder
 from Stack.tests.real_factory import Factory, Running, command_line, parent, wait_until
 
-_REST_LIMIT = 90.0  # seconds; the pauses between tries to reach a ledger grow while it is killed again and again
-_END_LIMIT = 15.0  # seconds within which every process is gone
+_REST_LIMIT = 240.0  # seconds; the pauses between tries to reach a ledger grow while it is killed again and again
+_END_LIMIT = 120.0  # seconds within which every process is gone
 
 
 class Way(ABC):

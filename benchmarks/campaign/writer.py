@@ -20,7 +20,7 @@ from Stack.tests.photos import SMALL, unique_jpeg
 
 _CLOCK = 0.02  # seconds: a file's ctime may lag behind the clock by a tick of the kernel
 _CHUNK = 1 << 20
-_IN_HAND = 60.0  # seconds that the factory may have a file in hand: a loaded machine, a large file
+_IN_HAND = 180.0  # seconds that the factory may have a file in hand: a loaded machine, a large file
 
 Pause = Literal["short", "long"]
 

@@ -45,7 +45,7 @@ async function show(place, data, state) {
   ]);
   if (state.gone) return;
   const map = L.map(place, {
-    preferCanvas: true, worldCopyJump: true, minZoom: 0.5, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
+    renderer: canvas(), worldCopyJump: true, minZoom: 0.5, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
   });
   state.map = map;
   if (data.tiles) {
@@ -64,6 +64,14 @@ async function show(place, data, state) {
   }
   state.size = new ResizeObserver(() => map.invalidateSize());
   state.size.observe(place);
+}
+
+// Leaflet forgets that it has asked for a frame when it draws before that comes; it then came to a map that is gone.
+function canvas() {
+  const made = L.canvas();
+  const redraw = made._redraw;
+  made._redraw = () => { if (made._ctx) redraw.call(made); };
+  return made;
 }
 
 async function json(address) {

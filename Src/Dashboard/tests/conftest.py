@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,26 @@ from sqlalchemy.engine import make_url
 from streamlit.testing.v1 import AppTest
 
 from Src.Dashboard import resources
+from Src.Dashboard.picture_process import PictureProcess
 from Src.Dashboard.thumbnails import Original, Thumbnails
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
 
 PutIntoVault = Callable[..., Original]
 Show = Callable[[str], AppTest]
+
+# Seconds. A busy machine may stand still at any line, and how long a page waits for what is hardly ever the point.
+PATIENCE = 120.0
+PAGE_LIMIT = 240.0  # for a whole page, which may ask many things
+_LIMITS = (
+    "Src.Dashboard.ledger.FIRST_WAIT",
+    "Src.Dashboard.resources.ANSWER_LIMIT",
+    "Src.Dashboard.data.activity.SEARCH_LIMIT",
+    "Src.Dashboard.data.library.SEARCH_LIMIT",
+    "Src.Dashboard.data.inbox.MOST_SECONDS",
+    "Src.Shared.database.CONNECT_LIMIT",
+    "Src.Shared.database.LOCK_LIMIT",
+)
 
 
 @pytest.fixture
@@ -41,11 +56,20 @@ def put(storage: Path) -> PutIntoVault:
 
 
 @pytest.fixture
-def thumbnails(storage: Path) -> Iterator[Thumbnails]:
+def thumbnails(storage: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Thumbnails]:
     """Of that vault; one process is enough."""
+    monkeypatch.setattr("Src.Dashboard.thumbnails.PictureProcess", partial(PictureProcess, PATIENCE))
     made = Thumbnails(storage, workers=1)
     yield made
     made.close()
+
+
+@pytest.fixture
+def database(factory_settings: Settings) -> Iterator[Database]:
+    """The way to the fresh ledger of `factory_settings`."""
+    database = Database(factory_settings, answer_limit=PATIENCE)
+    yield database
+    database.close()
 
 
 @pytest.fixture
@@ -58,6 +82,10 @@ def dashboard(factory_settings: Settings, database: Database, monkeypatch: pytes
     for name in ("DOCKER_HOST", "SYNCTHING_API_KEY", "SYNCTHING_URL", "INBOX_PATH", "STORAGE_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(factory_settings.data))  # where a Syncthing of this machine's user may be
+    for name in ("DISK_WARNING", "DISK_ERROR"):  # whatever room this machine has left
+        monkeypatch.setenv(name, "0")
+    for limit in _LIMITS:
+        monkeypatch.setattr(limit, PATIENCE)
     factory_settings.inbox.mkdir(parents=True)
     _forget()
     yield factory_settings
@@ -76,7 +104,7 @@ def show(dashboard: Settings) -> Show:
 
     def run(page: str) -> AppTest:
         script = f"from Src.Dashboard.views import {page}\n{page}.show()"
-        shown = AppTest.from_string(script, default_timeout=30).run()
+        shown = AppTest.from_string(script, default_timeout=PAGE_LIMIT).run()
         assert not shown.exception, [one.message for one in shown.exception]
         return shown
 
