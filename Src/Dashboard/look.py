@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from Src.Shared.database import LedgerUnavailable
 _ICON = Path(__file__).parent / "favicon.svg"  # our own: Streamlit's would come from another host
 SHORT = 180  # characters of a message where it is not what the page is about
 REFRESH = 2.0  # seconds between two looks of what is live
+TOLD_FOR = 20.0  # seconds that an answer to a click stays, over all refreshes
 
 LIGHTS: dict[Light, str] = {"green": "green", "yellow": "orange", "red": "red", "grey": "gray"}
 ICONS: dict[Level, str] = {
@@ -98,6 +100,20 @@ def wait_for(there: Callable[[], bool]) -> None:
     with asking_ledger("Whether there is something by now"):
         if there():
             st.rerun()
+
+
+def tell(page: str, text: str, *, well: bool = True, icon: str | None = None) -> None:
+    """Answers a click: `told` shows it on that page for a while."""
+    st.session_state[f"told_{page}"] = (time.monotonic() + TOLD_FOR, well, text, icon)
+
+
+def told(page: str) -> bool:
+    """Shows the last answer while it is fresh; returns whether it is."""
+    until, well, text, icon = st.session_state.get(f"told_{page}", (0.0, True, "", None))
+    if time.monotonic() >= until:
+        return False
+    (st.success if well else st.error)(markdown(text), icon=icon)
+    return True
 
 
 def missing(what: str, reason: str) -> None:

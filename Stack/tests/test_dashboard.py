@@ -146,8 +146,11 @@ def site(first_start: Site, first_look: dict[str, str]) -> Site:
         visitor.go("Library")
         site.put(FIRST, (SAMPLES / FIRST).read_bytes())  # alone: the page then shows what is there by then
         expect(visitor.page.get_by_role("button", name=FIRST)).to_be_visible()  # without a click or a reload
+        fill(site)
+        [(originals,)] = site.ledger.sql("SELECT count(*) FROM media_assets")
+        visitor.page.get_by_role("button", name=f"{originals - 1} new photos").click()
+        expect(visitor.page.get_by_role("button", name=LONG)).to_be_visible()
         assert_well(visitor)
-    fill(site)
     return site
 
 

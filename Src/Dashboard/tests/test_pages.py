@@ -14,7 +14,7 @@ import streamlit as st
 from sqlalchemy import func, insert, select
 from streamlit.testing.v1 import AppTest
 
-from Src.Dashboard import resources
+from Src.Dashboard import look, resources
 from Src.Dashboard.ledger import Ledger
 from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, texts
 from Src.Shared.database import Database
@@ -192,7 +192,9 @@ def test_no_problems(show: Show, database: Database) -> None:
     assert "No problems" in show("problems").success[0].value
 
 
-def test_problems_tells_each_with_its_reason_and_retries(show: Show, database: Database) -> None:
+def test_problems_tells_each_with_its_reason_and_retries(
+    show: Show, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     beat(database, "librarian", 1)
     stays(database, HOSTILE, "dead_letter", attempts=8, last_error="no access")
     due = datetime.now(UTC) + timedelta(hours=5)
@@ -210,9 +212,11 @@ def test_problems_tells_each_with_its_reason_and_retries(show: Show, database: D
     assert list(broken.value["Reason"]) == ["broken half way"]
     assert list(not_media.value["File in the inbox"]) == ["note.txt"]
 
+    monkeypatch.setattr(look, "TOLD_FOR", 3600.0)
     page.button(key="retry").click().run()
 
     assert "2 files will be tried again" in texts(page)
+    assert "2 files will be tried again" in texts(page.run()), "there is time to read it"
     with database.session() as session:
         due_now = select(func.count()).where(InboxFile.state == "failing", InboxFile.attempts == 0)
         assert session.scalar(due_now) == 2
@@ -274,3 +278,13 @@ def test_a_ledger_that_comes_back_is_found_by_itself(
         assert session.scalar(select(1)) == 1
     assert ledger.away_for() is None
     assert isinstance(resources.settings(), Settings)
+
+
+def test_an_answer_to_a_click_goes_after_a_while(
+    show: Show, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays(database, "a.jpg", "dead_letter", attempts=8, last_error="no access")
+    monkeypatch.setattr(look, "TOLD_FOR", 0.0)
+    page = show("problems")
+    page.button(key="retry").click().run()
+    assert "will be tried again" not in texts(page)

@@ -33,9 +33,7 @@ def _live() -> None:
             "(and `SYNCTHING_URL`, if it is not on this machine)."
         )
         return
-    told = st.session_state.pop("accepted", None)
-    if told is not None:
-        (st.success if told[0] else st.error)(markdown(told[1]))
+    look.told("phone")
     for warning in found.warnings:
         st.error(markdown(warning), icon=":material/warning:")
     left, right = st.columns([2, 3], gap="large")
@@ -78,9 +76,9 @@ def _accept(device: str) -> None:
     try:
         accepted = phones.accept(device)
     except SyncthingError as error:
-        st.session_state["accepted"] = (False, str(error))
+        look.tell("phone", str(error), well=False)
     else:
-        st.session_state["accepted"] = (True, f"{accepted.name} is let in; now accept the folder on it, as Send Only.")
+        look.tell("phone", f"{accepted.name} is let in; now accept the folder on it, as Send Only.")
 
 
 def _devices(devices: tuple[Device, ...]) -> None:

@@ -73,11 +73,9 @@ def _machine() -> bool:
 def _failures() -> bool:
     with look.asking_ledger("Files that failed"):
         found = problems.failures()
-        told = st.session_state.pop("retried", None)
-        if told is not None:
-            st.success(told, icon=":material/replay:")
+        told = look.told("problems")
         if not found:
-            return told is not None
+            return told
         st.subheader(f"Files that could not be filed ({_at_most(len(found))})")
         st.markdown(
             "They are safe in the inbox. Those that failed for good are tried no more: mend the cause, then try again."
@@ -95,7 +93,7 @@ def _retry() -> None:
         return  # the page says so already
     running = (machine.seconds_since_touch("librarian") or 1e9) < 30.0
     when = "within seconds" if running else "when the librarian runs again"
-    st.session_state["retried"] = f"{words.counted(count, 'file')} will be tried again {when}."
+    look.tell("problems", f"{words.counted(count, 'file')} will be tried again {when}.", icon=":material/replay:")
 
 
 def _failure(one: Failure) -> dict[str, object]:
