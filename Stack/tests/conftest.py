@@ -15,8 +15,18 @@ from pathlib import Path
 import pytest
 
 from Src.Shared.embedded_postgres import EmbeddedPostgres
-from Stack.tests.real_factory import LIMIT, ROOT, SAMPLES, SHORT_DELAYS, Factory, Forwarder, Row, ask, wait_until
-from Stack.tests.stack import BUILD_LIMIT, Stack, engine_problem, other_stack
+from Stack.tests.real_factory import (
+    LIMIT,
+    ROOT,
+    SAMPLES,
+    SHORT_DELAYS,
+    Factory,
+    Forwarder,
+    Row,
+    ask,
+    wait_until,
+)
+from Stack.tests.stack import BUILD_LIMIT, HEALTHY_LIMIT, Stack, engine_problem, other_stack
 
 CORPUS = Path(os.environ.get("FACTORY_CORPUS") or ROOT.parent / "shared" / "corpus" / "exif-samples")
 
@@ -59,7 +69,7 @@ def migrated_cluster() -> Iterator[Path]:
         os.chmod(name, 0o711)
         template = Factory(Path(name) / "factory")
         assert template.run("find", "nothing").code == 1
-        wait_until(lambda: not template.processes(), LIMIT, "no process is left")
+        wait_until(lambda: not template.processes(), LIMIT, "the server stops")
         with open(template.cluster / "postgresql.conf", "a") as configuration:
             configuration.write("fsync = off\n")  # no test here cuts the power
         yield template.cluster
@@ -162,7 +172,7 @@ def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
 def stack(images: Stack) -> Iterator[Stack]:
     """The stack of all tests, up and healthy, from nothing. A test leaves it as healthy as it was."""
     try:
-        print(f"everything healthy after {images.up():.0f} s")
+        print(f"everything healthy after {images.up(HEALTHY_LIMIT):.0f} s")
         yield images
     finally:
         images.remove()

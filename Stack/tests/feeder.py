@@ -79,5 +79,5 @@ class Feeder:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 os.rename(temporary, target)
                 return
-            except FileNotFoundError:  # a factory that runs removes empty folders
-                continue
+            except (FileNotFoundError, FileExistsError):  # a factory that runs removes empty folders
+                continue  # (FileExistsError: makedirs found one, and then did not)

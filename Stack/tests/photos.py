@@ -41,6 +41,16 @@ def large_jpeg(path: Path, size: int) -> None:
     os.truncate(path, size)
 
 
+def endless_jpeg(path: Path) -> None:
+    """Reading it takes many minutes: as long as it is there, what reads it is in the middle of its work."""
+    large_jpeg(path, 2_000_000_000_000)
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """Every `*.jpg` at any depth. (Path.rglob raises where a folder goes while it looks.)"""
+    return [Path(top) / name for top, _, names in os.walk(folder) for name in names if name.endswith(".jpg")]
+
+
 def sha256(path: str | bytes | Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

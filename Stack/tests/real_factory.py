@@ -87,6 +87,8 @@ class Factory:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         own = {"LC_ALL": "C.UTF-8", "TZ": ZONE, "FACTORY_NO_APT": "1", "FACTORY_DATA": str(self.data)}
         own["DASHBOARD_PORT"] = "0"  # many factories run at once; those that want one set its port
+        own["DOCKER_CONTEXT"] = "none"  # whether a Docker Engine is quick to say what runs is none of theirs
+        own["METADATA_TIME_LIMIT"] = "120"  # nor how long ExifTool takes on a machine that stands still
         return {**kept, **own, **self.environment, **(more or {})}
 
     # Running
@@ -280,7 +282,7 @@ def is_running(pid: int) -> bool:
 
 
 def ask(socket_folder: str, database: str, statement: str, values: Sequence[object] = ()) -> list[Row]:
-    connection = psycopg2.connect(host=socket_folder, user="photo_factory", dbname=database, connect_timeout=60)
+    connection = psycopg2.connect(host=socket_folder, user="photo_factory", dbname=database, connect_timeout=int(LIMIT))
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:

@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +21,9 @@ from Stack.tests.real_factory import ROOT, wait_until
 
 PROJECT = "photo-factory-test"
 BUILD_LIMIT = 900.0
-HEALTHY_LIMIT = 120.0
-COMMAND_LIMIT = 120.0
+HEALTHY_LIMIT = 120.0  # from nothing; that is promised
+LIMIT = 300.0  # seconds that no step of a test should ever need
+COMMAND_LIMIT = 300.0
 
 OURS = ("librarian", "dashboard", "service_monitor")  # containers of our own images
 SERVICES = (*OURS, "factory_postgres", "syncthing")  # those with a health check
@@ -35,19 +36,20 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 def connects(address):
     try:
-        socket.create_connection(address, timeout=2).close()
+        socket.create_connection(address, timeout=limit).close()
     except OSError:
         return False
     return True
+addresses, limit = given
 with ThreadPoolExecutor(64) as pool:
-    answer = [address for address, yes in zip(given, pool.map(connects, map(tuple, given))) if yes]
+    answer = [address for address, yes in zip(addresses, pool.map(connects, map(tuple, addresses))) if yes]
 """
 ASK = """
 import http.client
 from urllib.parse import urlsplit
 def ask(method, url):
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=120)
     try:
         connection.request(method, parts.path + "?" * bool(parts.query) + parts.query)
         return connection.getresponse().status
@@ -87,10 +89,11 @@ def docker_says(*arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def free_ports() -> Iterator[int]:
+    """Different ones. They stay free until the stack takes them: the system gives none of these away by itself."""
+    for port in range(23000, 32000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            yield port
 
 
 @dataclass
@@ -102,6 +105,7 @@ class Stack:
 
     def __post_init__(self) -> None:
         user, group = (os.geteuid(), os.getegid()) if os.geteuid() else (4321, 4322)
+        ports = map(str, free_ports())
         self.environment = {
             "FACTORY_DATA": str(self.data),
             "PUID": str(user),
@@ -112,9 +116,9 @@ class Stack:
             "HEARTBEAT_INTERVAL": "5",
             "MONITOR_INTERVAL": "5",
             "INFRASTRUCTURE_INTERVAL": "5",
-            "DASHBOARD_PORT": str(free_port()),
-            "SYNC_PORT": str(free_port()),
-            "SYNCTHING_GUI_PORT": str(free_port()),
+            "DASHBOARD_PORT": next(ports),
+            "SYNC_PORT": next(ports),
+            "SYNCTHING_GUI_PORT": next(ports),
             **self.environment,
         }
 
@@ -168,11 +172,11 @@ class Stack:
         self.compose("build", limit=BUILD_LIMIT)
         return time.monotonic() - started
 
-    def up(self, limit: float = HEALTHY_LIMIT) -> float:
+    def up(self, limit: float = LIMIT) -> float:
         """`up -d`, and waits until all is healthy; how many seconds that took. Images are there already."""
         started = time.monotonic()
         self.compose("up", "-d", limit=limit)
-        self.wait_healthy(limit - (time.monotonic() - started))
+        self.wait_healthy(limit=limit - (time.monotonic() - started))
         return time.monotonic() - started
 
     def down(self, *, volumes: bool = False) -> None:
@@ -202,7 +206,7 @@ class Stack:
         form = "{{if and .State.Running .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}"
         return docker("inspect", "--format", form, container, check=False).strip() or "missing"
 
-    def wait_healthy(self, limit: float = HEALTHY_LIMIT, *containers: str) -> None:
+    def wait_healthy(self, *containers: str, limit: float = LIMIT) -> None:
         """Waits until these containers, or all, are healthy."""
         wanted = dict.fromkeys(containers or SERVICES, "healthy")
         if not containers:
@@ -230,9 +234,9 @@ class Stack:
         around = f"import json, sys\ngiven = json.load(sys.stdin)\n{program}\nprint(json.dumps(answer))"
         return json.loads(self.exec(container, "python", "-c", around, text=json.dumps(given)))
 
-    def reached(self, container: str, addresses: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Those of the addresses (host, port) to which the container can connect."""
-        return {(host, port) for host, port in self.python(container, CONNECT, sorted(set(addresses)))}
+    def reached(self, container: str, addresses: Iterable[tuple[str, int]], limit: float = 2.0) -> set[tuple[str, int]]:
+        """Those of the addresses (host, port) to which the container can connect within `limit` seconds."""
+        return {(host, port) for host, port in self.python(container, CONNECT, [sorted(set(addresses)), limit])}
 
     def asked(self, container: str, questions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """The HTTP status that the container gets for each METHOD and URL; 0: no answer."""
@@ -253,20 +257,23 @@ class Stack:
     def drop(self, name: str, content: bytes) -> Path:
         """A photo is put into the inbox by its owner, at once complete."""
         target = self.inbox / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         hidden = target.with_name(f".{target.name}")  # files with such names are left alone
-        hidden.write_bytes(content)
+        while not hidden.exists():
+            with suppress(FileNotFoundError, FileExistsError):  # folders that have been empty for long are removed
+                target.parent.mkdir(parents=True, exist_ok=True)
+                hidden.write_bytes(content)
         self.give(self.inbox)
         return hidden.rename(target)
 
     def give(self, folder: Path) -> None:
         """Folder and all in it belong to the owner of the photos."""
         if os.geteuid() == 0:
-            for path in (folder, *folder.rglob("*")):
+            paths = [Path(top, name) for top, folders, names in os.walk(folder) for name in (*folders, *names)]
+            for path in (folder, *paths):
                 with suppress(FileNotFoundError):  # filed away meanwhile
                     os.chown(path, *self.owner, follow_symlinks=False)
 
-    def filed(self, count: int, limit: float = 60.0, where: str = "true") -> list[list[str]]:
+    def filed(self, count: int, limit: float = LIMIT, where: str = "true") -> list[list[str]]:
         """Waits until the ledger has so many originals: name, path below the storage, SHA-256."""
         question = f"SELECT original_name, final_path, file_hash FROM media_assets WHERE {where} ORDER BY 1"
 

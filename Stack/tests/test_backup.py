@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from Stack.tests.photos import unique_jpeg
-from Stack.tests.real_factory import Factory, wait_until
+from Stack.tests.real_factory import LIMIT, Factory, wait_until
 
 
 def ingest(factory: Factory, *numbers: int) -> None:
@@ -84,12 +85,16 @@ def test_a_backup_that_is_killed_leaves_no_file(
         running.wait_for("watching ")
         # Reading the table waits for this: so the backup is under way for as long as we like.
         with factory.start("psql", "-c", "BEGIN; LOCK TABLE ingest_events; SELECT pg_sleep(600)") as lock:
-            wait_until(lambda: factory.asked("SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock'"), 30)
+            lockers = "SELECT pid FROM pg_locks WHERE relation = 'ingest_events'::regclass AND granted"
+            lockers += " AND mode = 'AccessExclusiveLock'"
+            wait_until(lambda: factory.asked(lockers), LIMIT)
             with factory.start("backup", backups / "ledger.dump") as backup:
-                wait_until(lambda: factory.asked("SELECT 1 FROM pg_locks WHERE NOT granted"), 30)
+                waiting = "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)"
+                waiting += " WHERE NOT granted AND application_name = 'pg_dump'"
+                wait_until(lambda: factory.asked(waiting), LIMIT)
                 os.kill(backup.pid, number)
                 # What is under way in the database is waited for: it may be anything.
-                [[locker]] = factory.sql("SELECT pid FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted")
+                [[locker]] = factory.sql(lockers)
                 factory.sql("SELECT pg_cancel_backend(%s)", locker)
                 result = backup.wait()
             lock.wait()
@@ -98,6 +103,10 @@ def test_a_backup_that_is_killed_leaves_no_file(
         left = [path.name for path in backups.iterdir()]
         assert left == ([".ledger.dump.factory-part"] if number == signal.SIGKILL else [])
 
+        # The programs that a killed one has started end a little later.
+        at_work = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
+        wait_until(lambda: not factory.sql(at_work), LIMIT, "its session ends")
+        wait_until(lambda: not any(map(is_locked, backups.iterdir())), LIMIT, "its pg_dump ends")
         assert factory.run("backup", backups / "ledger.dump").code == 0
         assert [path.name for path in backups.iterdir()] == ["ledger.dump"]
         assert factory.sql("SELECT datname FROM pg_database WHERE datname LIKE '%% (%%'") == []
@@ -110,14 +119,16 @@ def test_a_restore_beside_a_librarian_at_work(factory: Factory, folder: Path) ->
     with factory.start("up") as running:
         running.wait_for("watching ")
         (factory.inbox / "3.jpg").write_bytes(unique_jpeg(3))
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(3,)], 30)
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(3,)], LIMIT)
+        # It knows by now that this row is there. One that had not heard so would write it again.
+        wait_until(lambda: not any(factory.inbox.iterdir()), LIMIT, "it is done with the file")
 
         assert factory.run("restore", "--force", folder / "ledger.dump").code == 0
 
         assert factory.sql("SELECT count(*) FROM media_assets") == [(2,)]
         (factory.inbox / "4.jpg").write_bytes(unique_jpeg(4))
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(3,)], 30, "it goes on")
-        wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE status = 'OK'"), 30, "heartbeats too")
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(3,)], 2 * LIMIT, "it goes on")
+        wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE status = 'OK'"), LIMIT, "heartbeats too")
 
 
 def test_a_ledger_moves_to_a_new_factory(factory: Factory, bare_factory: Factory, folder: Path) -> None:
@@ -137,7 +148,7 @@ def test_a_backup_of_a_later_version_is_refused(factory: Factory, folder: Path) 
     [[schema]] = factory.sql_at_rest("SELECT version_num FROM alembic_version")
     target = folder / "ledger.dump"
     with factory.start("psql", "-c", "SELECT pg_sleep(600)"):  # holds the server
-        wait_until(lambda: factory.asked("SELECT 1"), 30)
+        wait_until(lambda: factory.asked("SELECT 1"), LIMIT)
         assert factory.run("backup", target).code == 0
         factory.sql("UPDATE alembic_version SET version_num = '9999'")
         pg_dump = ["sh", "-c", '"$0" --format=custom', str(pg_dump_program())]
@@ -151,6 +162,15 @@ def test_a_backup_of_a_later_version_is_refused(factory: Factory, folder: Path) 
         assert "schema 9999" in result.one_line() and "update Photo Factory" in result.one_line()
         assert factory.sql("SELECT version_num FROM alembic_version") == [(schema,)]
         factory.kill_all()
+
+
+def is_locked(path: Path) -> bool:
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def pg_dump_program() -> Path:

@@ -127,19 +127,21 @@ def test_status_counts_what_is_there(factory: Factory) -> None:
 
 def test_status_tells_who_is_at_work_and_who_has_gone_silent(factory: Factory) -> None:
     factory.environment["HEARTBEAT_INTERVAL"] = "0.5"
+
+    def librarian() -> tuple[str, bool, str]:
+        services = factory.run("status", "--json").json()["services"]
+        [service] = [one for one in services if one["name"] == "librarian"]
+        return service["status"], service["silent"], service["current_task"]
+
     with factory.start("up") as running:
         watching = "SELECT 1 FROM system_status WHERE service_name = 'librarian' AND current_task = 'watching'"
         wait_until(lambda: factory.asked(watching), LIMIT)
-        [service] = [one for one in factory.run("status", "--json").json()["services"] if one["name"] == "librarian"]
-        assert (service["status"], service["silent"], service["current_task"]) == ("OK", False, "watching")
+        # (Until it has not stood still for a second and a half before it is asked for.)
+        wait_until(lambda: librarian() == ("OK", False, "watching"), LIMIT, "it is called at work")
         factory.kill_all()
         running.wait()
 
-    def silent() -> bool:
-        services = factory.run("status", "--json").json()["services"]
-        return any(one["silent"] for one in services if one["name"] == "librarian")
-
-    wait_until(silent, LIMIT, "a killed service is called silent")
+    wait_until(lambda: librarian()[1], LIMIT, "a killed service is called silent")
     assert "SILENT" in factory.run("status").out
 
 
@@ -322,6 +324,7 @@ def test_a_dead_letter_is_filed_after_it_was_mended_and_retried(
 
 def test_an_inbox_copy_that_cannot_be_removed_is_told(factory: Factory) -> None:
     """It is safe in the vault, and yet it will be tried again: the report, the exit code and the ledger agree."""
+    factory.environment["RETRY_FIRST_DELAY"] = "3600"  # it is tried once in this run, however long that takes
     path = put(factory, "a.jpg", unique_jpeg(1))
     with immutable(path):
         result = factory.run("ingest", "--json")
@@ -338,6 +341,8 @@ def test_a_running_librarian_takes_up_a_retry(factory: Factory) -> None:
     with factory.start("up") as running:
         with immutable(path):
             running.wait_for("no further try until ./factory retry")
+            given_up = "SELECT 1 FROM inbox_files WHERE state = 'dead_letter'"
+            wait_until(lambda: factory.asked(given_up), LIMIT, "the ledger knows it too")
         result = factory.run("retry")
         assert result.code == 0
         assert "1 failed files will be tried again by the running Librarian" in result.out
@@ -362,7 +367,7 @@ def test_psql_passes_arguments_exit_codes_and_input_through(factory: Factory) ->
     assert factory.run("psql", "--help").out.startswith("psql is the PostgreSQL interactive terminal.")
     assert factory.run("psql", "-v", "ON_ERROR_STOP=1", "-c", "SELECT nonsense").code == 1
     assert factory.run("psql", "-f", "/does/not/exist").code == 1
-    assert not factory.postgres(), "the server runs only as long as psql does"
+    wait_until(lambda: not factory.postgres(), LIMIT, "the server runs only as long as psql does")
 
 
 def test_psql_on_an_external_ledger(factory: Factory, external_ledger: ExternalLedger) -> None:
@@ -528,7 +533,7 @@ def test_json_logs_of_up(factory: Factory) -> None:
     with factory.start("up", env={"LOG_FORMAT": "json"}) as running:
         running.wait_for("watching ")
         running.process.terminate()
-        result = running.wait()
+        result = running.wait(2 * LIMIT)
     lines = result.out.splitlines()
     records = lines[lines.index(next(line for line in lines if line.startswith("{"))) :]
     for line in [*records, *result.err.splitlines()]:

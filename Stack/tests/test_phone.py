@@ -16,7 +16,7 @@ import pytest
 from Src.Shared.syncthing.inbox_folders import FOLDER
 from Src.Shared.syncthing.tests.real_syncthing import API_KEY, RealSyncthing, running
 from Stack.tests.phone import LIMIT, TAKEN, Phone
-from Stack.tests.photos import sha256, unique_jpeg
+from Stack.tests.photos import photos_in, sha256, unique_jpeg
 from Stack.tests.real_factory import SHORT_DELAYS, Factory, Result, wait_until
 
 pytestmark = pytest.mark.xdist_group("phone")
@@ -42,7 +42,7 @@ class Site:
     def wait_filed(self, *digests: str) -> None:
         """Until these are in the vault, the inbox is empty, and both Syncthings know it."""
         wait_until(lambda: set(digests) <= self.in_vault().keys(), LIMIT, "the photos are filed")
-        wait_until(lambda: not [*self.factory.inbox.rglob("*.jpg")], LIMIT, "the inbox is empty")
+        wait_until(lambda: not photos_in(self.factory.inbox), LIMIT, "the inbox is empty")
         self.settle()
 
     def settle(self) -> None:

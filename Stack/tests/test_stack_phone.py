@@ -18,15 +18,14 @@ from Src.Shared.syncthing.client import Syncthing, SyncthingError
 from Src.Shared.syncthing.inbox_folders import FOLDER, differences
 from Src.Shared.syncthing.tests.real_syncthing import running
 from Stack.tests.phone import TAKEN, Phone
-from Stack.tests.photos import sha256, unique_jpeg
+from Stack.tests.photos import photos_in, sha256, unique_jpeg
 from Stack.tests.real_factory import FACTORY, wait_until
-from Stack.tests.stack import Stack
+from Stack.tests.stack import LIMIT, Stack
 
 pytestmark = pytest.mark.stack
 
 NAME = "Anna's phone"
 LARGE = 200_000_000
-LIMIT = 120.0  # seconds; the monitor tells for a while that the folder had been turned
 
 
 @dataclass
@@ -55,7 +54,7 @@ class Site:
     def wait_filed(self, *digests: str) -> dict[str, Path]:
         """The same; and the inbox is empty, and both Syncthings know it."""
         originals = self.originals(*digests)
-        wait_until(lambda: not [*self.stack.inbox.rglob("*.jpg")], LIMIT, "the inbox is empty")
+        wait_until(lambda: not photos_in(self.stack.inbox), LIMIT, "the inbox is empty")
         self.settle()
         return originals
 
@@ -67,7 +66,7 @@ class Site:
 def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("phone")
     key = stack.secret("service_monitor", "syncthing_api_key")
-    with closing(Syncthing(stack.syncthing, key)) as syncthing, running(folder / "phone", NAME) as phone:
+    with closing(Syncthing(stack.syncthing, key, LIMIT)) as syncthing, running(folder / "phone", NAME) as phone:
         wait_until(
             lambda: [one for one in syncthing.config_folders() if one["id"] == FOLDER], LIMIT, "it is provisioned"
         )
@@ -135,7 +134,7 @@ def test_fifty_photos_are_filed_and_stay_on_the_phone(site: Site) -> None:
         assert (status.st_uid, status.st_gid, status.st_mtime) == (*site.stack.owner, TAKEN)
     fates = site.fates()
     site.stack.compose("restart", "syncthing")
-    site.stack.wait_healthy(LIMIT, "syncthing")
+    site.stack.wait_healthy("syncthing")
     site.phone.syncthing.restart()
     wait_until(
         lambda: site.syncthing.connections()[site.phone.syncthing.id].connected, LIMIT, "they are connected again"
@@ -178,7 +177,7 @@ def test_what_changes_on_the_phone_while_the_librarian_is_away_is_filed_later(si
     wait_until(lambda: holds(site.stack.inbox / "Late/1.jpg", second), LIMIT, "the edited one comes")
     site.stack.compose("start", "librarian")
     site.wait_filed(first, second, deleted)
-    site.stack.wait_healthy(LIMIT, "librarian")
+    site.stack.wait_healthy("librarian")
 
 
 def test_a_folder_that_is_turned_to_another_type_is_reported_and_turned_back(site: Site) -> None:
@@ -196,7 +195,7 @@ def test_a_folder_that_is_turned_to_another_type_is_reported_and_turned_back(sit
 def test_the_gui_lets_nobody_in_without_the_password(site: Site) -> None:
     for key in ("", "wrong", hashlib.sha256(b"").hexdigest()):
         with (
-            closing(Syncthing(site.stack.syncthing, key)) as stranger,
+            closing(Syncthing(site.stack.syncthing, key, LIMIT)) as stranger,
             pytest.raises(SyncthingError, match="refuses us"),
         ):
             stranger.config_gui()

@@ -9,8 +9,8 @@ from signal import SIGTERM
 import pytest
 
 from Src.Shared.migrations import HEAD
-from Stack.tests.real_factory import LIMIT, SAMPLES, wait_until
-from Stack.tests.stack import OURS, SERVICES, Stack, docker, docker_says
+from Stack.tests.real_factory import SAMPLES, wait_until
+from Stack.tests.stack import LIMIT, OURS, SERVICES, Stack, docker, docker_says
 
 pytestmark = pytest.mark.stack
 
@@ -57,7 +57,7 @@ def _identity(stack: Stack) -> list[str]:
 def test_down_and_up_with_nothing_lost(stack: Stack) -> None:
     originals = _ingest(stack, "before-down")
     identity = _identity(stack)
-    stack.compose("stop", "--timeout", "30")
+    stack.compose("stop", "--timeout", "120")
     codes = {name: stack.inspect(name)["State"]["ExitCode"] for name in (*OURS, "factory_postgres")}
     assert set(codes.values()) <= {0, 128 + SIGTERM}, f"all ended when they were asked to; none was killed: {codes}"
     assert "database system is shut down" in docker_says("logs", "--tail", "5", "factory_postgres")
@@ -84,7 +84,7 @@ def test_an_upgrade_from_the_first_version_loses_nothing(stack: Stack) -> None:
     """A ledger and a vault as the first version left them; then today's images."""
     stack.remove()
     stack.compose("up", "-d", "factory-db")
-    stack.wait_healthy(60, "factory_postgres")
+    stack.wait_healthy("factory_postgres")
     stack.compose("run", "--rm", "--no-deps", "librarian", "python", "-c", FIRST_SCHEMA)
     assert stack.sql("SELECT version_num FROM alembic_version") == [["0001"]]
     originals = _old_vault(stack)
@@ -101,7 +101,7 @@ def test_an_upgrade_from_the_first_version_loses_nothing(stack: Stack) -> None:
     name = next(iter(originals)).rpartition("/")[2]
     stack.drop(f"again/{name}", (stack.storage / next(iter(originals))).read_bytes())
     [[fate]] = wait_until(
-        lambda: stack.sql("SELECT fate FROM ingest_events WHERE original_path LIKE 'again/%'"), 30, "its fate"
+        lambda: stack.sql("SELECT fate FROM ingest_events WHERE original_path LIKE 'again/%'"), LIMIT, "its fate"
     )
     assert fate == "duplicate", "what the first version filed is known"
 

