@@ -1,11 +1,16 @@
-"""For all tests: what they report can go from process to process, and what shares a factory stays in one."""
+"""For all tests: reports can go from process to process, what shares a factory stays in one, and Ctrl-C is heard."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A run that a shell has put in the background. What is tested would not hear Ctrl-C either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
