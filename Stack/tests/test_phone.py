@@ -168,6 +168,7 @@ def test_reverting_local_changes_brings_photos_again_and_costs_nothing(site: Sit
     site.wait_filed(digest)
     before, vault, duplicates = site.phone.photos(), site.in_vault(), site.fates()["duplicate"]
 
+    site.settle()  # what Syncthing has not seen to be gone, it does not bring again
     site.syncthing.client.revert(FOLDER)
     wait_until(lambda: site.fates()["duplicate"] == duplicates + len(before), LIMIT, "all photos come again")
     site.wait_filed(digest)
