@@ -148,7 +148,10 @@ def site(first_start: Site, first_look: dict[str, str]) -> Site:
         expect(visitor.page.get_by_role("button", name=FIRST)).to_be_visible()  # without a click or a reload
         fill(site)
         [(originals,)] = site.ledger.sql("SELECT count(*) FROM media_assets")
-        visitor.page.get_by_role("button", name=f"{originals - 1} new photos").click()
+        more = visitor.page.get_by_role("button", name=f"{originals - 1} new photos")
+        expect(more).to_be_visible()
+        visitor.picture("new-photos")
+        more.click()
         expect(visitor.page.get_by_role("button", name=LONG)).to_be_visible()
         assert_well(visitor)
     return site
