@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright import sync_api
 from playwright.sync_api import ConsoleMessage, Dialog, Locator, Page, Request, Response, WebSocket, expect
+from playwright.sync_api import TimeoutError as NotYet
 
 LIMIT = 120_000  # milliseconds that no single step should need, also where a machine stands still for a while
 PAGES = ("Overview", "Library", "Map", "Activity", "Problems", "Services", "Phone")
@@ -82,10 +83,16 @@ class Visitor:
     def go(self, name: str) -> None:
         """To a page, by a click in the sidebar, which a narrow window opens first."""
         link = self.page.get_by_test_id("stSidebarNavLink").filter(has_text=name)
-        if self.is_narrow and not _is_in_view(link):
-            self.page.get_by_test_id("stExpandSidebarButton").click()
-        with self.held():  # Streamlit may forget the way to another page for a refresh of this one that follows at once
-            link.click()
+        heading = self.page.get_by_role("heading", name=name, level=1)
+        with self.held():
+            # Streamlit forgets the way to another page where this one asks for a rerun at once: people click again, too.
+            for _ in range(4):
+                if self.is_narrow and not _is_in_view(link):
+                    self.page.get_by_test_id("stExpandSidebarButton").click()
+                link.click()
+                with suppress(NotYet):
+                    heading.wait_for(timeout=LIMIT / 4)
+                    break
             self._shows(name)
 
     def _shows(self, name: str) -> None:

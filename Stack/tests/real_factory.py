@@ -22,6 +22,7 @@ import pytest
 
 from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.tests.forwarder import Forwarder as Forwarder
+from Src.Shared.tests.postgres_helpers import sleep_after_asking
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTORY = ROOT / "factory"
@@ -296,8 +297,9 @@ def wait_until(condition: Callable[[], T], limit: float, what: str = "it") -> T:
     """Waits until the condition is true and returns its value; fails at the end of `limit` seconds."""
     end = time.monotonic() + limit
     while True:
+        asked = time.monotonic()
         value = condition()
         if value:
             return value
         assert time.monotonic() < end, f"not within {limit:g} s: {what}"
-        time.sleep(0.01)
+        sleep_after_asking(asked)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from Src.Librarian.exiftool_reader import _StayOpen
+from Src.Shared.tests.postgres_helpers import sleep_after_asking
 
 SmallFilesystem = Callable[[str, int], Path]
 WaitFor = Callable[..., None]
@@ -125,9 +126,12 @@ def wait_for() -> WaitFor:
 
     def wait(condition: Callable[[], object], seconds: float = PATIENCE, what: str = "the condition") -> None:
         deadline = time.monotonic() + seconds
-        while not condition():
+        while True:
+            asked = time.monotonic()
+            if condition():
+                return
             assert time.monotonic() < deadline, f"{what} did not come true within {seconds:g} s"
-            time.sleep(0.01)
+            sleep_after_asking(asked)
 
     return wait
 

@@ -124,9 +124,18 @@ def stop_for_good(server: EmbeddedPostgres, data: Path) -> None:
 
 def wait_until(condition: Callable[[], bool], limit: float = LIMIT) -> None:
     end = time.monotonic() + limit
-    while not condition():
+    while True:
+        asked = time.monotonic()
+        if condition():
+            return
         assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
+        sleep_after_asking(asked)
+
+
+def sleep_after_asking(asked: float) -> None:
+    """For who asks again and again, since then: to ask is work, and what is waited for needs the machine too."""
+    took = time.monotonic() - asked
+    time.sleep(min(0.5, max(0.01, 3 * took)))
 
 
 def ask(url: str, sql: str) -> str:
