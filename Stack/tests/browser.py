@@ -85,7 +85,7 @@ class Visitor:
         link = self.page.get_by_test_id("stSidebarNavLink").filter(has_text=name)
         heading = self.page.get_by_role("heading", name=name, level=1)
         with self.held():
-            # Streamlit forgets the way to another page where this one asks for a rerun at once: people click again, too.
+            # Streamlit forgets the way to another page where this one asks for a rerun at once: people click again.
             for _ in range(4):
                 if self.is_narrow and not _is_in_view(link):
                     self.page.get_by_test_id("stExpandSidebarButton").click()
