@@ -271,7 +271,8 @@ def test_an_import_that_is_interrupted_ends_and_goes_on_later(stack: Stack, pict
         started.terminate()
     _, said = started.communicate(timeout=LIMIT)
 
-    assert started.returncode == 130, said
+    # Ctrl-C reaches docker compose too, which may end by it (255) before it hears how the import did.
+    assert started.returncode in ((130, 255) if whom == "Ctrl-C" else (130,)), said
     assert b"Traceback" not in said
     assert docker("ps", "-aq", "--filter", "label=com.docker.compose.oneoff=True") == ""
     assert len([*stack.originals.rglob(pattern)]) <= len(numbers)
