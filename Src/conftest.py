@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from psycopg2.errors import ObjectInUse
+from psycopg2.errors import InsufficientPrivilege, ObjectInUse
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from Src.Shared import database as database_module
-from Src.Shared import embedded_postgres, postmaster
 from Src.Shared.database import Database
-from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.migrations import migrate
+from Src.Shared.postgres.embedded import EmbeddedPostgres
+from Src.Shared.postgres.roles import ADMIN
 from Src.Shared.settings import Settings, load_settings
+from Src.Testing.patience import PATIENCE
+from Src.Testing.roots_ledgers import no_ledger_is_left_behind as no_ledger_is_left_behind
+from Src.Testing.surroundings import PATIENT
+from Src.Testing.surroundings import open_folder as open_folder
+from Src.Testing.surroundings import other_filesystem as other_filesystem
+from Src.Testing.surroundings import small_filesystem as small_filesystem
+from Src.Testing.surroundings import unprivileged as unprivileged
+from Src.Testing.surroundings import wait_for as wait_for
 
 # A slow machine is no defect. People try other examples each time; an image and CI are built by the same ones, or a
 # change would be refused for what it did not change.
@@ -33,8 +41,18 @@ hypothesis_settings.load_profile("image" if os.environ.get("CI") else "patient")
 
 _TEMPLATE = "factory_template"
 _LEDGER_FIXTURES = {"session_postgres_folder", "postgres_folder"}  # the ground of all that uses a real PostgreSQL
-_PATIENCE = 120.0  # seconds that only a machine which has stopped for good would take
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Of all that tests import nothing is garbage: to look for it took a fifth of the collection, in each process."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,44 +62,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("ledger")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def patient_with_the_ledger() -> Iterator[None]:
-    """On a busy machine a healthy server may take longer to answer, or to end, than a service should wait for it.
-    Tests of these limits set their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database_module, "CONNECT_LIMIT", _PATIENCE)
-        patch.setattr(database_module, "LOCK_LIMIT", _PATIENCE)
-        patch.setattr(postmaster, "PROBE_LIMIT", _PATIENCE)
-        patch.setattr(embedded_postgres, "STOP_LIMIT", _PATIENCE)
-        yield
-
-
 @pytest.fixture(scope="session")
 def session_postgres_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
+        os.chmod(folder, 0o711)
         yield Path(folder)
 
 
 @pytest.fixture
 def postgres_folder() -> Iterator[Path]:
     """For a PostgreSQL of the test's own. Not in `tmp_path`: each start of pytest closes that for other users,
-    and where we are root PostgreSQL is another user."""
+    and where we are root PostgreSQL is another user, for whom the factory opens nobody's folder."""
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
+        os.chmod(folder, 0o711)
         yield Path(folder)
 
 
 @pytest.fixture(scope="session")
 def ledger_server(session_postgres_folder: Path) -> Iterator[EmbeddedPostgres]:
     """A running PostgreSQL with a migrated template database. It is shared: do not stop or kill it."""
-    server = EmbeddedPostgres(session_postgres_folder / "db")
+    server = EmbeddedPostgres(session_postgres_folder / "db", limits=PATIENT)
     _run_sql(
-        server.ensure_running(),
+        as_role(server.ensure_running(), ADMIN),
         "ALTER SYSTEM SET fsync = off",  # nothing here has to outlive a power cut
         "ALTER SYSTEM SET max_wal_size = '4GB'",
         "ALTER SYSTEM SET autovacuum = off",  # it would come and go in the databases, or not, as time passes
         "SELECT pg_reload_conf()",
-        f"CREATE DATABASE {_TEMPLATE}",
     )
+    _run_sql(server.ensure_running(), f"CREATE DATABASE {_TEMPLATE}")
     engine = create_engine(_url_of(server, _TEMPLATE))
     migrate(engine)
     engine.dispose()
@@ -93,7 +101,9 @@ def ledger_server(session_postgres_folder: Path) -> Iterator[EmbeddedPostgres]:
 def factory_settings(tmp_path: Path, ledger_server: EmbeddedPostgres) -> Iterator[Settings]:
     """A fresh factory below `tmp_path` with a ledger of its own, empty and migrated, and short delays."""
     name = f"factory_{next(_numbers)}"
-    _run_when_unused(ledger_server.ensure_running(), f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    # Copied as files: the usual way writes each page into the log too, which costs a third more.
+    made = f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY FILE_COPY"
+    _run_when_unused(ledger_server.ensure_running(), made)
     factory = tmp_path / "factory"
     yield load_settings(
         {
@@ -103,10 +113,11 @@ def factory_settings(tmp_path: Path, ledger_server: EmbeddedPostgres) -> Iterato
             "MIN_FILE_AGE": "0.1",
             "SCAN_INTERVAL": "1",
             "HEARTBEAT_INTERVAL": "1",
-            "METADATA_TIME_LIMIT": str(_PATIENCE),
+            "METADATA_TIME_LIMIT": str(PATIENCE),
             "TZ": "Europe/Berlin",
         },
         env_file=tmp_path / "no.env",
+        limits=PATIENT,
     )
     _run_when_unused(ledger_server.ensure_running(), f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -119,18 +130,25 @@ def database(factory_settings: Settings) -> Iterator[Database]:
     database.close()
 
 
+def as_role(url: str, role: str) -> str:
+    return make_url(url).set(username=role).render_as_string(hide_password=False)
+
+
 def _url_of(server: EmbeddedPostgres, name: str) -> str:
     return make_url(server.ensure_running()).set(database=name).render_as_string(hide_password=False)
 
 
 def _run_when_unused(url: str, statement: str) -> None:
-    """PostgreSQL itself waits 5 s for those who are just leaving a database: too little for a busy machine."""
-    end = time.monotonic() + _PATIENCE
+    """PostgreSQL itself waits 5 s for those who are just leaving a database: too little for a busy machine.
+
+    And only a superuser may end an autovacuum that has just begun there.
+    """
+    end = time.monotonic() + PATIENCE
     while True:
         try:
             return _run_sql(url, statement)
-        except OperationalError as error:
-            if not isinstance(error.orig, ObjectInUse) or time.monotonic() > end:
+        except (OperationalError, ProgrammingError) as error:
+            if not isinstance(error.orig, ObjectInUse | InsufficientPrivilege) or time.monotonic() > end:
                 raise
 
 

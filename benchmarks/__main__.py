@@ -13,17 +13,26 @@ from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 
+from benchmarks.again import AGAIN
 from benchmarks.bench import Bench
 from benchmarks.case import Amount, NotPossible
 from benchmarks.crowd import IDLE, WAITING
 from benchmarks.exiftool import EXIFTOOL
 from benchmarks.ingest import COPY, INGEST, LEDGER, MIXED, SMALL
+from benchmarks.known import KNOWN
 from benchmarks.latency import LATENCY
+from benchmarks.neighbour import NEIGHBOUR
+from benchmarks.peers import PEERS_CASE
 from benchmarks.picture import draw
-from benchmarks.results import HEADING, Result, load, save
+from benchmarks.real_libraries import ANDROID, ARCHIVE, CAMERA, CAMERAS, IPHONE
+from benchmarks.results import HEADING, Result, load, markdown, save
 from benchmarks.video import VIDEO
 
-CASES = {case.name: case for case in (INGEST, COPY, SMALL, MIXED, VIDEO, LEDGER, WAITING, IDLE, LATENCY, EXIFTOOL)}
+_ALL = (
+    *(INGEST, COPY, SMALL, KNOWN, AGAIN, MIXED, ANDROID, IPHONE, CAMERA, ARCHIVE, CAMERAS),
+    *(NEIGHBOUR, VIDEO, LEDGER, WAITING, IDLE, LATENCY, EXIFTOOL, PEERS_CASE),
+)
+CASES = {case.name: case for case in _ALL}
 _SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -36,6 +45,7 @@ def main() -> int:
     print(HEADING if names else "all measured already", flush=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.folder)))
+        folder.chmod(0o711)  # PostgreSQL's own account passes through
         bench = Bench(folder, _other_filesystem(folder, options.other_filesystem))
         for name in names:
             case = CASES[name]
@@ -55,6 +65,8 @@ def main() -> int:
             print(*result.lines(), sep="\n", flush=True)
             if options.json:
                 save(options.json, _in_order(results))
+    if options.markdown:
+        options.markdown.write_text("\n".join(markdown(_in_order(results))) + "\n")
     if options.picture:
         draw(options.picture, _in_order(results))
     if not_possible:
@@ -68,6 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small amounts: shows that it works, not how fast")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the results here, with those already there")
     parser.add_argument("--resume", action="store_true", help="pass over cases that the JSON file has")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the goals of all results as a table")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw all results (SVG)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where to work, on a disk (needs up to 10 GB)")
     parser.add_argument(

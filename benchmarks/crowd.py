@@ -56,7 +56,7 @@ def idle(bench: Bench, amount: Amount) -> Measured:
             "other bursts of work a minute": 60 * len(others) / seconds,
             "CPU s for each of these": median(others) if others else 0.0,
             "PostgreSQL, % of a core": 100 * postgres / seconds,
-            "memory of the librarian and its workers, MB": megabytes,
+            "memory of the librarian and its readers, MB": megabytes,
         },
     )
 
@@ -84,7 +84,7 @@ def make_crowd(inbox: Path, count: int) -> None:
 WAITING = Case(
     "waiting",
     "{files} files that are not complete yet",
-    (Goal("memory of the librarian and its workers", 250, "MB"),),
+    (Goal("memory of the librarian and its readers", 250, "MB"),),
     Amount(files=100_000, rounds=1),
     Amount(files=2000, rounds=1),
     waiting,

@@ -24,13 +24,14 @@ import psutil
 from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import text
 
-from Src.Dashboard.tests.ports import reserved_port
 from Src.Shared.database import Database
 from Src.Shared.settings import PROJECT_ROOT, Settings, load_settings
+from Src.Testing.ports import reserved_port
 
 # Of each page what a person waits for: the heading alone is no page.
 PAGES = {
     "overview": "[data-testid=stMetric]",
+    "gallery": ".open",
     "library": ".grid button",
     "map": ".cluster",
     "activity": "[data-testid=stDataFrame]",
@@ -132,14 +133,15 @@ def _turn(page: Page) -> None:
 
 
 @contextmanager
-def serving(settings: Settings, program: str = "Src.Dashboard") -> Iterator[tuple[str, psutil.Process]]:
-    """The dashboard in a process of its own; its address."""
+def serving(settings: Settings, program: str = "Src.Dashboard", **more: str) -> Iterator[tuple[str, psutil.Process]]:
+    """The dashboard in a process of its own, with more in its environment; its address."""
     with reserved_port() as port:
-        yield from _serving(settings, port, program)
+        yield from _serving(settings, port, program, more)
 
 
-def _serving(settings: Settings, port: int, program: str) -> Iterator[tuple[str, psutil.Process]]:
+def _serving(settings: Settings, port: int, program: str, more: dict[str, str]) -> Iterator[tuple[str, psutil.Process]]:
     environment = os.environ | {"DASHBOARD_PORT": str(port), "DASHBOARD_ADDRESS": "127.0.0.1", "DASHBOARD_PASSWORD": ""}
+    environment |= more
     command = [sys.executable, "-m", program]
     log = settings.run / "dashboard-benchmark.log"
     log.parent.mkdir(parents=True, exist_ok=True)

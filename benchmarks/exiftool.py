@@ -8,14 +8,15 @@ from statistics import median
 
 from benchmarks.bench import Bench
 from benchmarks.case import Amount, Case, Goal, Measured
-from Src.Librarian.exiftool_reader import ASKED, OPTIONS, ExifToolReader
+from Src.Media.readers.exiftool_reader import ASKED, OPTIONS, ExifToolReader
+from Src.Media.readers.stay_open import CONFIG
 
-_BATCH = 16  # as many as a worker is given at once
+_BATCH = 16  # as many as a reader is given at once
 
 
 def batches(bench: Bench, amount: Amount) -> Measured:
     paths = [str(path) for path in bench.photos(amount.files, amount.size)]
-    question = ["exiftool", "-config", "", *OPTIONS, *(f"-{tag}" for tag in ASKED)]
+    question = ["exiftool", "-config", CONFIG, *OPTIONS, *(f"-{tag}" for tag in ASKED)]
     batched, single = [], []
     with ExifToolReader() as reader:
         reader.read(paths[:1])  # it is up

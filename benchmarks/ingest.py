@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchmarks.bench import Bench, ingest
 from benchmarks.case import Amount, Case, Goal, Measured, NotPossible
 from benchmarks.photos import PARTS, make_library, warm
 from benchmarks.usage import USERS
+from Src.Media.readers.readings import Readings
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Slope:
     per_file: float  # seconds
     start: float  # seconds
     cpu: dict[str, float]  # ms a file, by user
+    readings: Readings
 
 
 def slope(bench: Bench, files: Sequence[Path], *, rows: int = 0, other: Path | None = None) -> Slope:
@@ -41,7 +44,7 @@ def slope(bench: Bench, files: Sequence[Path], *, rows: int = 0, other: Path | N
         part_run = ingest(factory, part)
     per_file = (whole_run.seconds - part_run.seconds) / more
     cpu = {user: 1000 * (whole_run.cpu[user] - part_run.cpu[user]) / more for user in USERS}
-    return Slope(per_file, part_run.seconds - per_file * len(part), cpu)
+    return Slope(per_file, part_run.seconds - per_file * len(part), cpu, whole_run.readings)
 
 
 def against_floor(bench: Bench, files: Sequence[Path], rounds: int) -> Measured:
@@ -51,8 +54,18 @@ def against_floor(bench: Bench, files: Sequence[Path], rounds: int) -> Measured:
         warm(files)
         floors.append(floor.floor(files))
         slopes.append(slope(bench, files))
-    ratios = [one.per_file / base for one, base in zip(slopes, floors, strict=True)]
-    return Measured([ratios], {"floor, files/s": 1 / median(floors), **_rate(slopes)}, _cpu(slopes))
+    ratios = [one.per_file / base.seconds for one, base in zip(slopes, floors, strict=True)]
+    least = median(base.cpu for base in floors)
+    cpu = _cpu(slopes)
+    figures = {
+        "floor, files/s": 1 / median(base.seconds for base in floors),
+        **_rate(slopes),
+        "floor, ms of CPU a file": 1000 * least,
+        "all CPU / the floor's": sum(cpu.values()) / (1000 * least),
+        "CPU by ExifTool, %": 100 * cpu["ExifTool"] / sum(cpu.values()),
+        **_left_to_exiftool(slopes[-1].readings),
+    }
+    return Measured([ratios], figures, cpu)
 
 
 def to_other_filesystem(bench: Bench, amount: Amount) -> Measured:
@@ -70,7 +83,7 @@ def to_other_filesystem(bench: Bench, amount: Amount) -> Measured:
         with tempfile.TemporaryDirectory(dir=bench.other) as name:
             other = Path(name)
             warm(files)
-            floors.append(floor.floor(files))
+            floors.append(floor.floor(files).seconds)
             copies.append(floor.copy(files, other / "copy", os.cpu_count() or 1))
             plain_copies.append(floor.copy(files, other / "copy", 1))
             slopes.append(slope(bench, files, other=other))
@@ -108,6 +121,23 @@ def full_ledger(bench: Bench, amount: Amount) -> Measured:
         {"empty, files/s": 1 / median(one.per_file for one in empty), **_rate(full)},
         _cpu(full),
     )
+
+
+def _left_to_exiftool(readings: Readings) -> dict[str, float]:
+    """What share of the files ExifTool has read, and of each kind; and why, the most frequent first."""
+    seen: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for reading, count in readings.items():
+        seen[reading.kind] += count
+        left[reading.kind] += count * (reading.handed_over is not None)
+    by_kind = {f"{kind} read by ExifTool, %": 100 * left[kind] / count for kind, count in seen.most_common()}
+    total = seen.total() or 1
+    reasons = {
+        f"{reading.kind}, {reading.handed_over}, % of the files"[:56]: 100 * count / total
+        for reading, count in readings.most_common()
+        if reading.handed_over is not None
+    }
+    return {"files read by ExifTool, %": 100 * left.total() / total, **by_kind, **reasons}
 
 
 def _rate(slopes: Sequence[Slope]) -> dict[str, float]:

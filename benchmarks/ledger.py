@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from Src.Shared.embedded_postgres import EmbeddedPostgres
+import uuid
+
+from Src.Shared.postgres.embedded import EmbeddedPostgres
+from Src.Shared.postgres.roles import ADMIN
 from Stack.tests.real_factory import Factory
 
 _ORIGINALS = """
@@ -22,6 +25,9 @@ _EVENTS = """
 """
 
 
+VAULT_ID = uuid.UUID(int=1)  # of the vault whose originals a filled ledger tells of
+
+
 def fill(factory: Factory, rows: int) -> None:
     """Adds originals, each with its event, to a factory that does not run. Indexes grow row by row, as they do."""
     server = EmbeddedPostgres(factory.cluster.parent)
@@ -29,7 +35,8 @@ def fill(factory: Factory, rows: int) -> None:
     try:
         factory.sql(_ORIGINALS, rows)
         factory.sql(_EVENTS)
+        factory.sql("INSERT INTO vault (vault_id, ledger_kind) VALUES (%s, 'embedded')", str(VAULT_ID))
         factory.sql("VACUUM ANALYZE")
-        factory.sql("CHECKPOINT")
+        factory.sql("CHECKPOINT", role=ADMIN)
     finally:
         server.release()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from Src.Librarian.media_kind import HEAD_SIZE, kind_of
+from Src.Media.kind_detection import HEAD_SIZE, kind_of
 
 _ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = _ROOT / "Src" / "Librarian" / "tests" / "samples"
@@ -102,11 +102,15 @@ def make_library(folder: Path, count: int, size: int) -> Library:
     return Library(files, {group: kinds[group] / count for group in (*dict.fromkeys(_GROUPS.values()), "other")})
 
 
+def corpus() -> Path:
+    """Where the corpus is looked for, be it there or not."""
+    return Path(os.environ.get("FACTORY_CORPUS") or _ROOT.parent / "shared" / "corpus")
+
+
 def _templates() -> list[tuple[Path, str]]:
     """Photos and videos of all kinds, with their kinds: the corpus, and from the samples the kinds that it lacks."""
-    corpus = Path(os.environ.get("FACTORY_CORPUS") or _ROOT.parent / "shared" / "corpus")
     found: list[tuple[Path, str]] = []
-    for source in (corpus, SAMPLES):
+    for source in (corpus(), SAMPLES):
         known = {kind for _, kind in found}
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
             with open(path, "rb") as file:

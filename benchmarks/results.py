@@ -50,6 +50,18 @@ class Result:
             yield f"  {'CPU, ms a file':<56}{sum(self.cpu.values()):>10,.2f}  ({users})"
 
 
+def markdown(results: dict[str, Result]) -> Iterator[str]:
+    """The goals of all cases as a table for a document."""
+    yield "| case | measure | goal | measured | lowest to highest | |"
+    yield "|---|---|---|---|---|---|"
+    for name, result in results.items():
+        for bar in result.bars:
+            spread = "" if bar.lowest == bar.highest else f"{bar.lowest:,.2f} to {bar.highest:,.2f}"
+            verdict = "reached" if bar.reached else "**missed**"
+            said = " | ".join((bar.goal.what, str(bar.goal), f"{bar.value:,.2f}", spread, verdict))
+            yield f"| `{name}`: {result.title} | {said} |"
+
+
 def load(path: Path) -> dict[str, Result]:
     """Results by name of case; none where there is no file yet."""
     if not path.exists():

@@ -2,7 +2,8 @@
 
 For trying the dashboard out, and for measuring it (`benchmarks.dashboard`). It writes to the factory that the settings
 name (FACTORY_DATA, DATABASE_URL, ...), which must be empty. The newest originals get a file in the vault, so that
-there is something to see; the others are rows only.
+there is something to see; the others are rows only, and with `--thumbnails` each has a small picture, as if it had been
+looked at before.
 """
 
 from __future__ import annotations
@@ -10,21 +11,26 @@ from __future__ import annotations
 import argparse
 import colorsys
 import hashlib
+import os
 import random
 import sys
 import time
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
+from Src.Library.pictures import Size
 from Src.Shared.database import Database
 from Src.Shared.settings import load_settings
 
 PORTION = 100_000  # originals for one statement
 HISTORY_DAYS = 60
+THUMBNAILS = 100  # different ones, each under the names of many originals: a file may have 65,000 names (ext4)
 
 _CITIES = (
     (52.52, 13.40), (48.14, 11.58), (48.86, 2.35), (51.51, -0.13), (53.34, -6.26), (55.68, 12.57), (59.33, 18.07),
@@ -42,7 +48,8 @@ _ORIGINALS = text("""
         width, height, duration_seconds, captured_at, captured_at_offset, date_source, location, camera_make,
         camera_model, ingested_at, has_errors, error_message)
     SELECT uuidv7(), encode(sha256(n::text::bytea), 'hex'), 500000 + r % 9000000, name, 'Camera/' || name,
-        to_char(taken, '"Originals"/YYYY/YYYY-MM-DD/') || name, kind, mime, 4032, 3024,
+        to_char(taken, '"Originals"/YYYY/YYYY-MM-DD/') || name, kind, mime,
+        CASE WHEN r % 10 < 3 THEN 3024 ELSE 4032 END, CASE WHEN r % 10 < 3 THEN 4032 ELSE 3024 END,
         CASE WHEN kind = 'MP4' THEN 3 + r % 200 END, taken, 120, 'exif:DateTimeOriginal',
         CASE WHEN r % 3 = 0 THEN CASE WHEN r % 2 = 0
             THEN jsonb_build_object('lat', 52.52 + (r % 97) / 1500.0, 'lon', 13.40 + (r % 89) / 900.0)
@@ -112,7 +119,8 @@ def seed(database: Database, storage: Path, originals: int, history: int, pictur
     engine = create_engine(database.url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("VACUUM ANALYZE"))
-        connection.execute(text("CHECKPOINT"))
+        with suppress(ProgrammingError):  # the owner of a ledger need not be allowed to: what follows is only less even
+            connection.execute(text("CHECKPOINT"))
     engine.dispose()
 
 
@@ -133,6 +141,29 @@ def _make_pictures(session: Session, storage: Path, number: int) -> None:
             ),
             {"hash": hashlib.sha256(content).hexdigest(), "size": len(content), "id": row},
         )
+
+
+def make_thumbnails(database: Database, storage: Path) -> None:
+    """A small picture for each original that has none: each of a hundred pictures has the names of many.
+
+    Raises LedgerUnavailable.
+    """
+    folder = storage / "Derivatives" / Size.SMALL.folder
+    for first in range(256):
+        (folder / f"{first:02x}").mkdir(parents=True, exist_ok=True)
+    with database.session() as session:
+        hashes = session.scalars(text("SELECT file_hash FROM media_assets ORDER BY file_hash")).all()
+    for kind in range(THUMBNAILS):
+        wanted = [folder / name[:2] / f"{name}.jpg" for name in hashes[kind::THUMBNAILS]]
+        if not wanted:
+            return
+        with Image.open(BytesIO(_picture(kind))) as image:
+            image.thumbnail((Size.SMALL.side, Size.SMALL.side))
+            image.save(folder / f"{kind}.part", "JPEG", quality=Size.SMALL.quality)
+        for path in wanted:
+            with suppress(FileExistsError):
+                os.link(folder / f"{kind}.part", path)
+        (folder / f"{kind}.part").unlink()
 
 
 def _picture(seed: int) -> bytes:
@@ -167,12 +198,15 @@ def main() -> int:
     parser.add_argument("--originals", type=int, default=1_000_000)
     parser.add_argument("--history", type=int, default=400_000, help="heartbeats")
     parser.add_argument("--pictures", type=int, default=300, help="originals that get a file in the vault")
+    parser.add_argument("--thumbnails", action="store_true", help="a small picture for every original")
     wanted = parser.parse_args()
     settings = load_settings()
     database = Database(settings, service="seed", answer_limit=3600.0)
     began = time.monotonic()
     try:
         seed(database, settings.storage, wanted.originals, wanted.history, wanted.pictures)
+        if wanted.thumbnails:
+            make_thumbnails(database, settings.storage)
     except NotEmpty as error:
         print(f"seed_ledger: {error}", file=sys.stderr)
         return 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-USERS = ("main", "workers", "ExifTool", "PostgreSQL")
+USERS = ("main", "readers", "ExifTool", "PostgreSQL")
 _INTERVAL = 0.2  # seconds; what a process does between the last look and its end is not seen
 
 
@@ -39,7 +39,7 @@ class CpuMeter:
     def _user(self, process: psutil.Process) -> str:
         if process.pid == self._main.pid:
             return "main"
-        return "ExifTool" if any("exiftool" in word for word in process.cmdline()) else "workers"
+        return "ExifTool" if any("exiftool" in word for word in process.cmdline()) else "readers"
 
 
 def family(process: psutil.Process) -> list[psutil.Process]:

@@ -10,7 +10,7 @@ from statistics import median
 from benchmarks.bench import Bench, ingest
 from benchmarks.case import Amount, Case, Goal, Measured
 from benchmarks.photos import SAMPLES
-from Src.Librarian.fingerprint import sha256_of
+from Src.Shared.disk.files import sha256_of
 
 
 def large_video(bench: Bench, amount: Amount) -> Measured:

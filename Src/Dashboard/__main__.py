@@ -1,8 +1,8 @@
-"""`python -m Src.Dashboard`: serves the dashboard until it is told to stop."""
+"""`python -m Src.Dashboard`: serves the dashboard until a signal stops it."""
 
 from __future__ import annotations
 
-from Src.Dashboard.server import main
+from Src.Shared.loading import loaded
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(loaded("Src.Dashboard.server:main")())

@@ -28,7 +28,7 @@ _COLORS: dict[State, str] = {
 _WORDS: dict[State, str] = {
     "ok": "OK",
     "warning": "warnings",
-    "gap": "heartbeats missing",
+    "gap": "reports missing",
     "error": "errors",
     "silent": "silent",
     "unknown": "not known",
@@ -82,7 +82,7 @@ def uptime(strip: Strip, period: Period, *, alt: str) -> None:
             "tooltip": [
                 _time("start", title="From", format="%e %b %H:%M"),
                 {"field": "state", "type": "nominal", "title": "State"},
-                _number("heartbeats", title="Heartbeats"),
+                _number("heartbeats", title="Reports"),
             ],
         },
     }

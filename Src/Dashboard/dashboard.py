@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import streamlit as st
 
+from Src.Dashboard import act_bar, addresses, photo_view, resources
 from Src.Dashboard.login import require_login
 from Src.Dashboard.look import set_up
-from Src.Dashboard.views import activity, library, map, overview, phone, problems, services
 
 
 def main() -> None:
     set_up()
-    require_login()
-    st.navigation(
-        [
-            st.Page(overview.show, title="Overview", icon=":material/speed:", default=True),
-            st.Page(library.show, title="Library", icon=":material/photo_library:", url_path="library"),
-            st.Page(map.show, title="Map", icon=":material/map:", url_path="map"),
-            st.Page(activity.show, title="Activity", icon=":material/history:", url_path="activity"),
-            st.Page(problems.show, title="Problems", icon=":material/error_outline:", url_path="problems"),
-            st.Page(services.show, title="Services", icon=":material/dns:", url_path="services"),
-            st.Page(phone.show, title="Phone", icon=":material/smartphone:", url_path="phone"),
-        ]
-    ).run()
+    require_login(resources.settings().dashboard_users)
+    names = [name for name in addresses.PAGES if name != "logins" or resources.sessions is not None]
+    chosen = st.navigation([addresses.page(name) for name in names])
+    st.set_page_config(page_title=f"{chosen.title} · Photo Factory")
+    is_gallery = chosen.url_path == "gallery"  # which shows the photo that the address names by itself
+    act_bar.show(photo_has_it=not is_gallery)
+    chosen.run()
+    if not is_gallery:
+        photo_view.show_asked()
 
 
 main()

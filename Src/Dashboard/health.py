@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from Src.Dashboard.words import ago, counted, span
+from Src.Dashboard.words import ago, percent, span
+from Src.Library.held_words import failed_words
+from Src.Shared.instance import instance_title
+from Src.Shared.liveness import ONLY
+from Src.Shared.services import LIBRARIAN, SILENT_AFTER, service_named
 
 Light = Literal["green", "yellow", "red", "grey"]  # grey: nothing is known
 Level = Literal["good", "warning", "error"]
 
-LATE, SILENT = 1.5, 3.0  # heartbeat intervals
+LATE = 1.5  # heartbeat intervals
 ALIVE = 30.0  # seconds since a service that lives touched its liveness file, at most
 
-WATCHED = ("factory-db", "syncthing")  # by the service-monitor
-WITHOUT_HEARTBEAT = ("docker-proxy", "gate")  # only their containers tell of them
-_NAMES = {"syncthing": "Syncthing", "factory-db": "The database"}
 RUNNING = ("running", "healthy", "starting", "created", "restarting")
 
 
@@ -31,20 +32,33 @@ class Service:
     task: str = ""
     message: str = ""
     container: str | None = None  # Docker's word for its state; None: no container is known
+    instance: str = ONLY
+    has_others: bool = False  # there are several of this service
+
+    @property
+    def title(self) -> str:
+        """What people see: which instance it is where there are several."""
+        return instance_title(self.name, self.instance) if self.has_others else self.name
 
     @property
     def is_stopped(self) -> bool:
         return self.task == "stopped"
 
     @property
+    def is_silent(self) -> bool:
+        return self.age is not None and self.age > SILENT_AFTER * self.interval
+
+    @property
     def is_only_a_container(self) -> bool:
         """It sends no heartbeats, and its container is known."""
-        return self.name in WITHOUT_HEARTBEAT and self.container is not None
+        return not service_named(self.name).sends_heartbeats and self.container is not None
 
     @property
     def is_unwatched(self) -> bool:
         """It cannot report for itself, and who looks after it does not: that says nothing about it."""
-        return self.name in WATCHED and self.age is not None and (self.is_stopped or self.age > SILENT * self.interval)
+        if service_named(self.name).reported_by is None or self.age is None:
+            return False
+        return self.is_stopped or self.is_silent
 
     @property
     def light(self) -> Light:
@@ -56,7 +70,7 @@ class Service:
             return "grey" if self.container is None else "yellow"
         if self.is_unwatched:
             return "grey"
-        if self.is_stopped or self.age > SILENT * self.interval or self.status == "ERROR":
+        if self.is_stopped or self.is_silent or self.status == "ERROR":
             return "red"
         return "yellow" if self.age > LATE * self.interval or self.status == "WARNING" else "green"
 
@@ -101,7 +115,7 @@ def verdict(now: Situation) -> Verdict:
     """The worst in one sentence, and what else is wrong."""
     found: list[tuple[Level, str]] = [*_ledger(now), *_vault(now)]
     for service in now.services:
-        if now.ledger_away is None or service.name != "librarian":  # else said already
+        if now.ledger_away is None or service.name != LIBRARIAN:  # else said already
             found += _service(service)
     found += _disks(now)
     found += _files(now)
@@ -119,7 +133,7 @@ def _ledger(now: Situation) -> list[tuple[Level, str]]:
         return []
     away = f"The database has not answered for {span(now.ledger_away)}"
     if now.librarian_alive is None or now.librarian_alive > ALIVE:
-        return [("error", f"{away}, and the librarian shows no sign of life; photos wait in the inbox")]
+        return [("error", f"{away}, and the librarian does not answer either; photos wait in the inbox")]
     return [("warning", f"{away}; photos are still being filed")]
 
 
@@ -128,22 +142,23 @@ def _vault(now: Situation) -> list[tuple[Level, str]]:
 
 
 def _service(service: Service) -> list[tuple[Level, str]]:
-    name = _NAMES.get(service.name, f"The {service.name}")
-    waits = "; photos wait in the inbox" if service.name == "librarian" else ""
+    known = service_named(service.name)
+    name = known.subject or f"The {service.title}"
+    waits = f"; {known.consequence}" if known.consequence else ""
     if service.container is not None and service.container not in RUNNING:
         return [("error", f"The container of {service.name} is {service.container}{waits}")]
     if service.age is None:
-        return [("warning", f"{name} has not reported yet")] if service.name == "librarian" else []
+        return [("warning", f"{name} has not reported yet")] if service.name == LIBRARIAN else []
     if service.is_unwatched:
         return []  # the service-monitor's own silence is told
     if service.is_stopped:
         return [("error", f"{name} was stopped {ago(service.age)}{waits}")]
-    if service.age > SILENT * service.interval:
+    if service.is_silent:
         return [("error", f"{name} has been silent for {span(service.age)}{waits}")]
     if service.status == "ERROR":
         return [("error", f"{name} reports an error: {service.message or 'no reason given'}")]
     if service.age > LATE * service.interval:
-        return [("warning", f"{name} is late: its last heartbeat was {ago(service.age)}")]
+        return [("warning", f"{name} is late: it last reported {ago(service.age)}")]
     if service.status == "WARNING":
         return [("warning", f"{name} warns: {service.message or 'no reason given'}")]
     return []
@@ -154,15 +169,13 @@ def _disks(now: Situation) -> list[tuple[Level, str]]:
     for disk in now.disks:
         if disk.percent_free < now.disk_warning:
             level: Level = "error" if disk.percent_free < now.disk_error else "warning"
-            found.append((level, f"The disk of {disk.name} is nearly full: {disk.percent_free:.1f} % free"))
+            found.append((level, f"The disk of {disk.name} is nearly full: {percent(disk.percent_free)} free"))
     return found
 
 
 def _files(now: Situation) -> list[tuple[Level, str]]:
     # The librarian's own warning is about these already.
-    told = any(service.name == "librarian" and service.status == "WARNING" for service in now.services)
-    if now.dead_letters and not told:
-        return [("warning", f"{counted(now.dead_letters, 'file')} failed for good; see Problems")]
-    if now.failing:
-        return [("warning", f"{counted(now.failing, 'file')} cannot be filed yet; see Problems")]
+    told = any(service.name == LIBRARIAN and service.status == "WARNING" for service in now.services)
+    if now.failing or (now.dead_letters and not told):
+        return [("warning", f"{failed_words(now.failing, now.dead_letters)}; see Problems")]
     return []

@@ -13,16 +13,22 @@ from sqlalchemy.orm import Session
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.migrations import LedgerTooNew
 
+ANSWER_LIMIT = 5.0  # seconds that one question may take
 FIRST_WAIT = 3.0  # seconds that the first page waits for the first connection
 PROBE_INTERVAL = 1.0  # seconds
 PROBE_LIMIT = 5.0  # seconds to wait for an embedded server that is starting
 _CANCELED = "57014"  # SQLSTATE: the statement took longer than its limit
+_DEADLOCK = "40P01"  # SQLSTATE
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class TooSlow(Exception):
     """The ledger is there, but one question took longer than it may."""
+
+
+class Crossed(TooSlow):
+    """Somebody else changes the same rows at this moment: PostgreSQL has ended one of both, and nothing is changed."""
 
 
 class Ledger:
@@ -44,14 +50,15 @@ class Ledger:
 
     def away_for(self) -> float | None:
         """Seconds since the ledger was found away; None while it is there."""
+        if self._is_there():
+            return None
         since = self._away_since
-        return None if self._there.is_set() or since is None else time.monotonic() - since
+        return None if since is None else time.monotonic() - since
 
     @contextmanager
     def session(self, *, writes: bool = False) -> Iterator[Session]:
         """A session that can only read, unless it `writes`. Raises LedgerUnavailable, at once, and TooSlow."""
-        first, self._asked = not self._asked, True
-        if not self._there.wait(FIRST_WAIT if first else 0.0):
+        if not self._is_there():
             raise LedgerUnavailable(self._reason)
         try:
             with self.database.session() as session:
@@ -59,10 +66,18 @@ class Ledger:
                     session.connection(execution_options={"postgresql_readonly": True})
                 yield session
         except LedgerUnavailable as error:
-            if getattr(getattr(error.__cause__, "orig", None), "pgcode", None) == _CANCELED:
+            code = getattr(getattr(error.__cause__, "orig", None), "pgcode", None)
+            if code == _CANCELED:
                 raise TooSlow("the database took too long for this") from error
+            if code == _DEADLOCK:
+                raise Crossed("somebody else changes the same photos at this moment") from error
             self._lose(str(error))
             raise
+
+    def _is_there(self) -> bool:
+        """Whoever asks first waits for the first connection."""
+        first, self._asked = not self._asked, True
+        return self._there.wait(FIRST_WAIT if first else 0.0)
 
     def _lose(self, reason: str) -> None:
         with self._mutex:
@@ -81,7 +96,7 @@ class Ledger:
                 self._reason = str(error)
             except Exception as error:  # whatever it is, the pages must be told, and the next try may be better
                 self._reason = " ".join(str(error).split())
-                log.exception("the ledger cannot be used")
+                logger.exception("the database cannot be used")
             else:
                 with self._mutex:
                     self._away_since = None

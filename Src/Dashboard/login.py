@@ -6,88 +6,73 @@ Where Streamlit's OpenID Connect is configured (`st.login`) that takes the place
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import asyncio
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import streamlit as st
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from Src.Dashboard.exposure import has_oidc
+from Src.Accounts.limits import TryLimits
+from Src.Accounts.passwords import hash_password, is_password
+from Src.Accounts.proxies import Client, Proxies
+from Src.Accounts.sessions import LASTS, Connect, Sessions
+from Src.Shared.dashboard_exposure import has_oidc
+from Src.Shared.database import LedgerUnavailable
 
 COOKIE = "photo_factory_login"
 LOGIN, LOGOUT = "/login", "/logout"
+_FIRST_PAGE = "./"  # seen from both
 OPEN_PATHS = ("/_stcore/health",)  # what health checks ask
-STAYS_LOGGED_IN = 30 * 86400  # seconds
-
-FREE_TRIES = 3
-LONGEST_PAUSE = 30.0  # seconds
 BODY_LIMIT = 4096  # bytes of a login form
 
 _PAGE = (Path(__file__).parent / "login.html").read_text(encoding="utf-8")
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Gate:
-    """Compares passwords, and makes those who guess wait: after a few wrong ones each costs twice the last pause."""
+    """Compares passwords and keeps sessions; whoever guesses wrong waits. Thread-safe."""
 
-    def __init__(self, password: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._hash = _hash(password)
-        self._clock = clock
-        self._mutex = threading.Lock()
-        self._wrong = 0
-        self._closed_until = -math.inf
-        # Made from the password: a restart logs nobody out, another password everybody.
-        self._serializer = URLSafeTimedSerializer(self._hash, salt="dashboard-login")
+    def __init__(self, password: str, connect: Connect, clock: Callable[[], float] = time.monotonic) -> None:
+        """`connect` opens a session on the ledger that may write."""
+        self._hash = hash_password(password)
+        self._limits = TryLimits(clock)
+        self.sessions = Sessions(connect, password)
 
-    def wait(self) -> float:
-        """Seconds until the next try is heard; 0: now."""
-        return max(0.0, self._closed_until - self._clock())
+    def wait(self, address: str) -> float:
+        """Seconds until the next try from an address is compared; 0: now."""
+        return self._limits.wait(address)
 
-    def admits(self, password: str) -> bool:
-        """Whether it is the password. While there is a pause, no password is."""
-        with self._mutex:
-            if self.wait():
-                return False
-            if hmac.compare_digest(_hash(password), self._hash):
-                self._wrong = 0
-                return True
-            self._wrong += 1
-            if self._wrong >= FREE_TRIES:
-                self._closed_until = self._clock() + min(LONGEST_PAUSE, 2.0 ** (self._wrong - FREE_TRIES))
+    def admits(self, password: str, address: str) -> bool:
+        """Whether it is the password. While an address has to wait, no password is."""
+        if self._limits.wait(address):
             return False
-
-    def token(self) -> str:
-        """Proves later that its holder knew the password."""
-        return self._serializer.dumps("in")
-
-    def knows(self, token: str) -> bool:
-        try:
-            return bool(self._serializer.loads(token, max_age=STAYS_LOGGED_IN) == "in")
-        except BadSignature:
-            return False
+        if is_password(password, self._hash):
+            self._limits.right(address)
+            return True
+        self._limits.wrong(address)
+        return False
 
 
 class LoginMiddleware:
-    """Lets through who has logged in, and shows the form to everybody else."""
+    """Passes on what comes from a device that has logged in, and shows the form to everybody else."""
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, proxies: Proxies) -> None:
         self._app = app
         self._gate = gate
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and not self._is_in(scope):
+        if scope["type"] == "websocket" and not await self._is_in(scope):
             await receive()
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http" and (answer := await self._answer(scope, receive)) is not None:
@@ -97,15 +82,12 @@ class LoginMiddleware:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
         path = scope["path"]
-        if path == LOGIN and scope["method"] == "POST":
-            return await self._try(Request(scope, receive))
         if path == LOGOUT:
-            away = RedirectResponse("/", 303)
-            away.delete_cookie(COOKIE)
-            return away
-        if path in OPEN_PATHS or self._is_in(scope):
+            return await self._log_out(scope)
+        if path != LOGIN and (path in OPEN_PATHS or await self._is_in(scope)):
             return None
-        return _form("", 401)
+        # The form stands at the address that was asked for, and posts to it: so that is where a login leads.
+        return await self._try(Request(scope, receive)) if scope["method"] == "POST" else _form("", 401)
 
     async def _try(self, request: Request) -> Response:
         body = b""
@@ -116,41 +98,85 @@ class LoginMiddleware:
                     return _form("That is too long for a password.", 413)
         except ClientDisconnect:
             return _form("", 400)
-        password = parse_qs(body.decode(errors="replace")).get("password", [""])[0]
-        if self._gate.admits(password):
-            home = RedirectResponse("/", 303)
-            secure = request.url.scheme == "https"
-            home.set_cookie(COOKIE, self._gate.token(), STAYS_LOGGED_IN, httponly=True, samesite="lax", secure=secure)
-            return home
-        log.warning("a wrong password from %s", request.client.host if request.client else "somewhere")
-        pause = self._gate.wait()
-        if pause:
-            return _form(f"Not right. Next try in {math.ceil(pause)} s.", 429)
-        return _form("Not right.", 401)
+        client = await asyncio.to_thread(self._client, request.scope)
+        if not (pause := self._gate.wait(client.address)):
+            password = parse_qs(body.decode(errors="replace")).get("password", [""])[0]
+            if await asyncio.to_thread(self._gate.admits, password, client.address):
+                device = request.headers.get("user-agent", "")
+                token = await asyncio.to_thread(self._gate.sessions.begin, device, client.address)
+                there = RedirectResponse(_asked_for(request.scope), 303)
+                lasts = int(LASTS.total_seconds())
+                there.set_cookie(COOKIE, token, lasts, httponly=True, samesite="lax", secure=client.is_secure)
+                return there
+            logger.warning("a wrong password from %s", client.address)
+            pause = self._gate.wait(client.address)
+        wrong = "Wrong password. Run ./factory password to see it."
+        return _form(f"{wrong} Next try in {math.ceil(pause)} s.", 429) if pause else _form(wrong, 401)
 
-    def _is_in(self, scope: Scope) -> bool:
-        for name, value in scope["headers"]:
-            if name == b"cookie":
-                try:
-                    token = SimpleCookie(value.decode("latin-1")).get(COOKIE)
-                except CookieError:
-                    continue
-                if token is not None and self._gate.knows(token.value):
-                    return True
+    async def _log_out(self, scope: Scope) -> Response:
+        away = RedirectResponse(_FIRST_PAGE, 303)
+        for token in tokens_of(Headers(scope=scope)):
+            try:
+                await asyncio.to_thread(self._gate.sessions.end, token)
+            except LedgerUnavailable:
+                logger.warning("a device logged out while the database is away; only this process knows that")
+        away.delete_cookie(COOKIE)
+        return away
+
+    async def _is_in(self, scope: Scope) -> bool:
+        for token in tokens_of(Headers(scope=scope)):
+            if self._gate.sessions.is_fresh(token) or await asyncio.to_thread(self._gate.sessions.knows, token):
+                return True
         return False
 
+    def _client(self, scope: Scope) -> Client:
+        headers = Headers(scope=scope)
+        peer = scope["client"][0] if scope.get("client") else ""
+        forwarded_for = ",".join(headers.getlist("x-forwarded-for"))
+        return self._proxies.client(peer, scope["scheme"], forwarded_for, headers.get("x-forwarded-proto", ""))
 
-def require_login() -> None:
-    """On a page: where OpenID Connect is configured, ends the run for who has not logged in with it."""
-    if not has_oidc() or st.user.is_logged_in:
+
+def tokens_of(headers: Headers) -> list[str]:
+    """The login tokens that a request brings; hardly ever more than one."""
+    found = []
+    for value in headers.getlist("cookie"):
+        try:
+            token = SimpleCookie(value).get(COOKIE)
+        except CookieError:
+            continue
+        if token is not None:
+            found.append(token.value)
+    return found
+
+
+def require_login(users: tuple[str, ...]) -> None:
+    """On a page: where OpenID Connect is configured, ends the run unless one of `users` has logged in with it."""
+    if not has_oidc():
         return
-    st.title("Photo Factory")
-    st.button("Log in", icon=":material/login:", type="primary", on_click=st.login)
-    st.stop()
+    st_user = st.user
+    if not st_user.is_logged_in:
+        st.title("Photo Factory")
+        st.button("Log in", icon=":material/login:", type="primary", on_click=st.login)
+        st.stop()
+    if not may_look(dict(st_user), users):
+        st.title("Photo Factory")
+        st.error("This account may not see the photos here. The owner can add its address to DASHBOARD_USERS.")
+        st.button("Log out", icon=":material/logout:", on_click=st.logout)
+        st.stop()
 
 
-def _hash(password: str) -> bytes:
-    return hashlib.sha256(password.encode(errors="surrogateescape")).digest()
+def may_look(claims: dict[str, object], users: tuple[str, ...]) -> bool:
+    """Whether the claims of an OpenID Connect login name one of `users`, with an address that is not unverified."""
+    email = claims.get("email")
+    return isinstance(email, str) and email.lower() in users and claims.get("email_verified") in (None, True)
+
+
+def _asked_for(scope: Scope) -> str:
+    """The page to which a login leads: the one that was asked for, relative to itself, because a proxy may serve all of
+    this below a path that it takes off. So it is on this host in any case."""
+    name = quote(scope["path"].rpartition("/")[2])
+    query = scope["query_string"].decode("ascii", "replace")
+    return _FIRST_PAGE if scope["path"] == LOGIN else f"./{name}?{query}" if query else f"./{name}"
 
 
 def _form(message: str, status: int) -> Response:

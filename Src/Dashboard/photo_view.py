@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import html
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
-from Src.Dashboard import words
-from Src.Dashboard.components import length, long_day, point_map, shown_name
-from Src.Dashboard.data import library
+from Src.Dashboard import act_bar, addresses, photo_edit, words
+from Src.Dashboard.components import point_map, shown_name
+from Src.Dashboard.data import known
+from Src.Dashboard.data.known import Known
 from Src.Dashboard.look import asking_ledger
+from Src.Dashboard.photo_facts import Facts, facts_of, story_of
 from Src.Dashboard.picture_route import picture_url
 from Src.Dashboard.plain import plain
-from Src.Dashboard.resources import settings
-from Src.Dashboard.thumbnails import Original, Size
-
-_SOURCES = {
-    "mtime": "the file's own time on disk, because nothing else tells",
-    "filename": "the file's name",
-}
+from Src.Library.original import Original
+from Src.Library.pictures import Size
 
 # No data in it, ever.
 _STYLE = """
@@ -36,33 +31,61 @@ _STYLE = """
 </style>
 """
 
-Facts = Iterator[tuple[str, str]]
-
 
 def show_photo(photo: uuid.UUID, among: Sequence[uuid.UUID] = ()) -> None:
-    """Opens a dialog with a photo, and with buttons to those before and after it."""
-    st.session_state["photo_shown"] = photo
-    _dialog(tuple(among))
+    """Opens a photo, with buttons to those before and after it. It is in the address, so it can be sent and kept."""
+    st.session_state["photo_among"] = tuple(among)
+    addresses.ask("photo", str(photo))
+    st.rerun()
 
 
-@st.dialog("Photo", width="large")
-def _dialog(among: tuple[uuid.UUID, ...]) -> None:
-    photo: uuid.UUID = st.session_state["photo_shown"]
+def show_asked() -> None:
+    """Shows the photo that the address names, over the page; to be called at the end of each."""
+    if addresses.asked("photo") is not None:
+        _dialog()
+
+
+def _close() -> None:
+    addresses.ask("photo", None)
+
+
+@st.dialog("Photo", width="large", on_dismiss=_close)
+def _dialog() -> None:
     with asking_ledger("This photo"):
-        found = library.details(photo)
+        found = known.of(photo) if (photo := _asked()) is not None else None
         if found is None:
-            st.info("This photo is not in the library any more.")
+            act_bar.show("photo")
+            _is_not_here(photo)
             return
-        _show(*found, among)
+        _show(found, st.session_state.get("photo_among", ()))
 
 
-def _show(row: Mapping[str, Any], events: Sequence[Mapping[str, Any]], among: tuple[uuid.UUID, ...]) -> None:
+def _asked() -> uuid.UUID | None:
+    try:
+        return uuid.UUID(addresses.asked("photo") or "")
+    except ValueError:
+        return None
+
+
+def _is_not_here(photo: uuid.UUID | None) -> None:
+    if photo is not None and known.is_in_trash(photo):
+        st.info("This photo is in the trash.", icon=":material/delete:")
+        addresses.link("Open the trash", "trash", icon=":material/arrow_forward:")
+    else:
+        st.info("There is no such photo in the library.", icon=":material/search_off:")
+
+
+def _show(found: Known, among: tuple[uuid.UUID, ...]) -> None:
+    row = found.row
     original = Original(row["file_hash"], row["final_path"], row["media_kind"])
-    st.html(f'{_STYLE}<div class="pf-photo"><img src="{picture_url(original, Size.LARGE)}" alt=""></div>')
+    alt = html.escape(f"{shown_name(row['original_name'])}, {words.day(row['captured_at'])}")
+    address = picture_url(original, Size.LARGE, row["rotation"])
+    st.html(f'{_STYLE}<div class="pf-photo"><img src="{address}" alt="{alt}"></div>')
     if row["has_errors"]:
         st.warning("Something is wrong with this file. It is kept as it came.", icon=":material/error:")
         st.text(plain(row["error_message"] or "No reason is known."))
     _neighbours(row["id"], among)
+    photo_edit.show(row)
     location = row["location"]
     if location:
         facts, place = st.columns([3, 2], gap="medium")
@@ -70,9 +93,9 @@ def _show(row: Mapping[str, Any], events: Sequence[Mapping[str, Any]], among: tu
             point_map(location["lat"], location["lon"], key=f"place-{row['id']}")
     else:
         facts = st.container()
-    facts.html(_listed(_facts(row)))
+    facts.html(_listed(facts_of(found)))
     st.markdown("**What happened to it**")
-    st.html(_listed(_story(events)))
+    st.html(_listed(story_of(found)))
 
 
 def _neighbours(photo: uuid.UUID, among: tuple[uuid.UUID, ...]) -> None:
@@ -81,56 +104,12 @@ def _neighbours(photo: uuid.UUID, among: tuple[uuid.UUID, ...]) -> None:
     at = among.index(photo)
 
     def go(to: int) -> None:
-        st.session_state["photo_shown"] = among[to]
+        addresses.ask("photo", str(among[to]))
 
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         st.button("Newer", icon=":material/arrow_back:", disabled=at == 0, on_click=go, args=(at - 1,))
         last = at == len(among) - 1
         st.button("Older", icon=":material/arrow_forward:", disabled=last, on_click=go, args=(at + 1,))
-
-
-def _facts(row: Mapping[str, Any]) -> Facts:
-    zone = settings().zone
-    yield "Name", shown_name(row["original_name"])
-    yield "Taken", _taken(row["captured_at"], row["captured_at_offset"])
-    yield "Known from", _SOURCES.get(row["date_source"], row["date_source"])
-    yield "Camera", _camera(row["camera_make"] or "", row["camera_model"] or "")
-    location = row["location"]
-    yield "Place", f"{location['lat']:.5f}, {location['lon']:.5f}" if location else "not known"
-    kind = row["media_kind"]
-    yield "Kind", f"{kind}, {length(row['duration_seconds'])}" if row["duration_seconds"] else kind
-    if row["width"] and row["height"]:
-        yield "Size", f"{row['width']:,} × {row['height']:,} pixels, {words.size(row['file_size'])}"
-    else:
-        yield "Size", words.size(row["file_size"])
-    if row["rating"] is not None:
-        yield "Rating", words.counted(row["rating"], "star")
-    yield "Kept at", shown_name(row["final_path"])
-    yield "Came as", shown_name(row["original_path"])
-    yield "Filed", f"{row['ingested_at'].astimezone(zone):%Y-%m-%d %H:%M:%S}"
-    verified = row["verified_at"]
-    yield "Verified", f"{verified.astimezone(zone):%Y-%m-%d %H:%M:%S}" if verified else "not since it came"
-    yield "SHA-256", row["file_hash"]
-
-
-def _story(events: Sequence[Mapping[str, Any]]) -> Facts:
-    zone = settings().zone
-    for event in events:
-        message = f": {event['message']}" if event["message"] else ""
-        came = f"{event['fate'].replace('_', ' ')}, came as {shown_name(event['original_path'])}{message}"
-        yield f"{event['happened_at'].astimezone(zone):%Y-%m-%d %H:%M:%S}", came
-    if not events:
-        yield "", "No event of it is recorded."
-
-
-def _camera(make: str, model: str) -> str:
-    """Many models begin with their maker's name."""
-    return (model if model.lower().startswith(make.lower()) else f"{make} {model}").strip() or "not known"
-
-
-def _taken(moment: datetime, offset: int | None) -> str:
-    zone = f" ({timezone(timedelta(minutes=offset))})" if offset is not None else ""
-    return f"{long_day(moment.date())}, {moment:%H:%M:%S}{zone}"
 
 
 def _listed(facts: Facts) -> str:

@@ -7,7 +7,6 @@ that only those know who were shown a page.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from pathlib import Path
 
 from starlette.requests import Request
@@ -15,17 +14,17 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from Src.Dashboard.data import library
+from Src.Dashboard.gallery_route import GALLERY_ROUTES
 from Src.Dashboard.ledger import TooSlow
+from Src.Dashboard.original_route import ORIGINALS
 from Src.Dashboard.picture_route import PICTURES
+from Src.Dashboard.secret_addresses import PLACES
 from Src.Shared.database import LedgerUnavailable
-
-PLACES = f"places/{secrets.token_urlsafe(16)}.json"  # relative to the pages
 
 
 async def _places(_request: Request) -> Response:
     """For the map."""
-    from Src.Dashboard.data import library  # its caches want to be made while Streamlit runs
-
     try:
         found = await asyncio.to_thread(library.places)
     except (LedgerUnavailable, TooSlow):
@@ -35,6 +34,8 @@ async def _places(_request: Request) -> Response:
 
 ROUTES = [
     PICTURES,
+    ORIGINALS,
+    *GALLERY_ROUTES,
     Route(f"/{PLACES}", _places),
     Mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets")),
 ]

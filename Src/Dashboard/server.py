@@ -9,136 +9,174 @@ import asyncio
 import logging
 import os
 import socket
-import sys
-import time
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, redirect_stdout, suppress
 from pathlib import Path
 
-from Src.Dashboard.exposure import SECRETS, has_oidc, is_loopback, refusal, url
-from Src.Shared.logs import configure_logging
-from Src.Shared.runner_watch import end_with_runner
-from Src.Shared.settings import Settings, SettingsError, load_settings
+from Src.Dashboard import ledger
+from Src.Shared import service
+from Src.Shared.dashboard_exposure import SECRETS, has_oidc, is_loopback, password_file, password_of, refusal, url
+from Src.Shared.limits import LIMITS, Limits
+from Src.Shared.services import DASHBOARD
+from Src.Shared.settings import Settings, SettingsError
 
-SERVICE_NAME = "dashboard"
-HEARTBEAT_INTERVAL = 300.0  # seconds
 PORT_RETRY = 2.0  # seconds
 SCRIPT = Path(__file__).parent / "dashboard.py"
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
-def main() -> int:
-    """Runs the service until SIGTERM or SIGINT; the exit code."""
-    try:
-        settings = load_settings()
-    except SettingsError as error:
-        print(f"dashboard: {error}", file=sys.stderr)
-        return 2
-    if settings.dashboard_port == 0:
-        print("dashboard: DASHBOARD_PORT=0: it is switched off", file=sys.stderr)
-        return 0
-    problem = refusal(settings)
+def main(limits: Limits = LIMITS) -> int:
+    """Runs the service until a signal stops it; returns the exit code."""
+    return service.run(DASHBOARD, make, answer_limit=ledger.ANSWER_LIMIT, limits=limits)
+
+
+def make(start: service.Start) -> DashboardServer | None:
+    """The service; None where it is switched off. Raises SettingsError where it must not be served as it is set."""
+    if start.settings.dashboard_port == 0:
+        logger.info("DASHBOARD_PORT=0: it is switched off")
+        return None
+    problem = refusal(start.settings)
     if problem is not None:
-        print(f"dashboard: {problem}", file=sys.stderr)
-        return 2
-    configure_logging(settings, SERVICE_NAME)
-    end_with_runner()
-    try:
-        _wait_for_port(settings)
-    except OSError as error:
-        log.error("DASHBOARD_ADDRESS=%s: cannot listen there: %s", settings.dashboard_address, error.strerror)
-        return 2
-    _serve(settings)
-    return 0
+        raise SettingsError(problem)
+    return DashboardServer(start)
 
 
-def _wait_for_port(settings: Settings) -> None:
-    """Another program's port is no reason to end: that program may."""
-    import errno
+class DashboardServer:
+    """Streamlit, and what must not wait for a first viewer."""
 
-    family, _, _, _, address = socket.getaddrinfo(
-        settings.dashboard_address, settings.dashboard_port, type=socket.SOCK_STREAM
-    )[0]
-    told = False
-    while True:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(address)
-                return
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise
-        if not told:
-            log.warning(
-                "port %d is in use by another program; the dashboard waits for it. DASHBOARD_PORT sets another, 0 none",
-                settings.dashboard_port,
+    def __init__(self, start: service.Start) -> None:
+        self._start = start
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Ends the wait for the port. Once it serves, the server hears signals itself."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Serves. Raises SettingsError where it cannot, as it is set."""
+        settings = self._start.settings
+        try:
+            self._wait_for_port()
+        except OSError as error:
+            raise SettingsError(
+                f"DASHBOARD_ADDRESS={settings.dashboard_address}: cannot listen there: {error.strerror}"
+            ) from error
+        if self._stopping.is_set():
+            return
+        try:
+            password = password_of(settings)
+        except OSError as error:
+            raise SettingsError(
+                f"DASHBOARD_ADDRESS={settings.dashboard_address} needs a password, and {password_file(settings)} "
+                f"cannot be written ({error.strerror}); set DASHBOARD_PASSWORD"
+            ) from error
+        _say_who_may_look(settings, password)
+        self._serve(password)
+
+    def _wait_for_port(self) -> None:
+        """Another program's port is no reason to end: that program may."""
+        import errno
+
+        settings = self._start.settings
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.dashboard_address, settings.dashboard_port, type=socket.SOCK_STREAM
+        )[0]
+        told = False
+        while not self._stopping.is_set():
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(address)
+                    return
+                except OSError as error:
+                    if error.errno != errno.EADDRINUSE:
+                        raise
+            if not told:
+                logger.warning(
+                    "port %d is in use by another program; the dashboard waits for it. DASHBOARD_PORT sets another, "
+                    "0 none",
+                    settings.dashboard_port,
+                )
+                told = True
+            self._stopping.wait(PORT_RETRY)
+
+    def _serve(self, password: str | None) -> None:
+        settings = self._start.settings
+        hush_caches_declared_early()
+
+        import streamlit as st
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+        from Src.Accounts.proxies import Proxies
+        from Src.Dashboard import resources
+        from Src.Dashboard.headers import SecurityHeaders
+        from Src.Dashboard.login import Gate, LoginMiddleware
+        from Src.Dashboard.routes import ROUTES
+
+        resources.database = self._start.database
+        middleware = [Middleware(SecurityHeaders, tiles=settings.map_tiles)]
+        if password is not None and not has_oidc():
+            gate = Gate(password, resources.connect_to_write)
+            resources.sessions = gate.sessions
+            middleware.append(Middleware(LoginMiddleware, gate=gate, proxies=Proxies(settings.trusted_proxies)))
+        elif is_loopback(settings.dashboard_address):
+            # Without a login only this machine may ask, and not a web page whose name was made to point here.
+            hosts = ["localhost", "127.0.0.1", "[::1]", settings.dashboard_address]
+            middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=hosts))
+
+        app = st.App(SCRIPT, lifespan=self._lifespan, middleware=middleware, routes=ROUTES)
+        logger.info("serving %s", url(settings))
+        # Streamlit greets on stdout; what matters it logs.
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            app.run(
+                config={
+                    "server.address": settings.dashboard_address,
+                    "server.port": settings.dashboard_port,
+                    "server.headless": True,
+                    "browser.serverAddress": "localhost",  # else it asks a host on the internet for our address
+                    "browser.gatherUsageStats": False,
+                    "secrets.files": [str(SECRETS)] if has_oidc() else [],
+                }
             )
-            told = True
-        time.sleep(PORT_RETRY)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: object) -> AsyncIterator[None]:
+        heartbeat = self._start.heartbeat
+        heartbeat.report("OK", "serving")
+        heartbeat.start()
+        pulse = asyncio.create_task(_pulse(heartbeat.touch))
+        try:
+            yield
+        finally:
+            pulse.cancel()
+            with suppress(asyncio.CancelledError):
+                await pulse
 
 
-def _serve(settings: Settings) -> None:
-    # Caches are declared when modules are imported, which is before Streamlit's runtime is there: no fault.
-    logging.getLogger("streamlit.runtime.caching").setLevel(logging.ERROR)
+def hush_caches_declared_early() -> None:
+    """To be called before modules of ours that have caches are imported.
 
-    import streamlit as st
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    Each is declared before Streamlit's runtime is there: no fault, but Streamlit warns of it. And it gives each of its
+    loggers a level of its own, so that their parent's does not count.
+    """
+    import streamlit  # noqa: F401 (it sets the level of all its loggers while it is imported)
+    from streamlit.logger import get_logger
 
-    from Src.Dashboard.headers import SecurityHeaders
-    from Src.Dashboard.login import Gate, LoginMiddleware
-    from Src.Dashboard.routes import ROUTES
-
-    middleware = [Middleware(SecurityHeaders, tiles=settings.map_tiles)]
-    if settings.dashboard_password and not has_oidc():
-        middleware.append(Middleware(LoginMiddleware, gate=Gate(settings.dashboard_password)))
-    elif is_loopback(settings.dashboard_address):
-        # Without a login only this machine may ask, and not a web page whose name was made to point here.
-        hosts = ["localhost", "127.0.0.1", "[::1]", settings.dashboard_address]
-        middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=hosts))
-
-    app = st.App(SCRIPT, lifespan=_lifespan, middleware=middleware, routes=ROUTES)
-    log.info("serving %s", url(settings))
-    # Streamlit greets on stdout; what matters it logs.
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-        app.run(
-            config={
-                "server.address": settings.dashboard_address,
-                "server.port": settings.dashboard_port,
-                "server.headless": True,
-                "browser.serverAddress": "localhost",  # else it asks a host on the internet for our address
-                "browser.gatherUsageStats": False,
-                "secrets.files": [str(SECRETS)] if has_oidc() else [],
-            }
-        )
+    get_logger("streamlit.runtime.caching.cache_data_api").setLevel(logging.ERROR)
 
 
-@asynccontextmanager
-async def _lifespan(_app: object) -> AsyncIterator[None]:
-    from Src.Dashboard.resources import ledger, settings
-    from Src.Shared.heartbeat_service import HeartbeatService
-
-    heartbeat = HeartbeatService(
-        ledger().database, SERVICE_NAME, HEARTBEAT_INTERVAL, settings().run / f"{SERVICE_NAME}.alive"
-    )
-    heartbeat.report("OK", "serving")
-    heartbeat.start()
-    pulse = asyncio.create_task(_pulse(heartbeat.touch))
-    try:
-        yield
-    finally:
-        pulse.cancel()
-        with suppress(asyncio.CancelledError):
-            await pulse
-        heartbeat.stop()
-        ledger().database.close()
+def _say_who_may_look(settings: Settings, password: str | None) -> None:
+    if password is not None and settings.dashboard_password is None:
+        logger.info("DASHBOARD_PASSWORD is not set: a password was made; `./factory password` shows it")
+    elif password is None and not has_oidc():
+        logger.info("it needs no password: only this machine can open it (every program and every account here)")
 
 
-async def _pulse(touch: object) -> None:
+async def _pulse(touch: Callable[[], None]) -> None:
     """Shows that the loop which serves everybody goes round."""
-    assert callable(touch)
     while True:
         touch()
         await asyncio.sleep(1.0)

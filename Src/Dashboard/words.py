@@ -1,31 +1,57 @@
-"""Numbers and times as people say them."""
+"""Numbers and times as the dashboard says them: as the viewer's country writes them.
+
+Not for what is kept for all viewers: caches, messages, logs.
+"""
 
 from __future__ import annotations
 
-_UNITS = ((86400.0, "day"), (3600.0, "hour"), (60.0, "minute"), (1.0, "second"))
+from datetime import date, datetime
+
+from Src.Dashboard.viewer_style import viewer
+from Src.Shared import words
+
+
+def number(value: int) -> str:
+    return viewer().number(value)
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    return words.counted(number, noun, plural, viewer())
+
+
+def plural(number: int, noun: str) -> str:
+    """The noun alone, as the number wants it."""
+    return noun if number == 1 else f"{noun}s"
+
+
+def size(count: float) -> str:
+    return words.size(count, viewer())
 
 
 def span(seconds: float) -> str:
-    """A length of time: 4 minutes. Always rounded down, in one unit."""
-    for length, unit in _UNITS:
-        if seconds >= length or unit == "second":
-            return counted(max(0, int(seconds // length)), unit)
-    raise AssertionError
+    return words.span(seconds, viewer())
 
 
 def ago(seconds: float) -> str:
     return "just now" if seconds < 1 else f"{span(seconds)} ago"
 
 
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """3 files, 1 file, 12,000 files."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+def percent(value: float) -> str:
+    return words.percent(value, viewer())
 
 
-def size(count: float) -> str:
-    """Bytes: 4.1 GB (powers of ten, as disks are sold)."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
+def day(when: date) -> str:
+    return viewer().day(when)
+
+
+def weekday(when: date) -> str:
+    return words.weekday(when, viewer())
+
+
+def time(when: datetime) -> str:
+    """With seconds."""
+    return viewer().time(when, seconds=True)
+
+
+def moment(when: datetime, *, seconds: bool = False) -> str:
+    return words.moment(when, seconds=seconds, style=viewer())

@@ -9,9 +9,9 @@ Nothing but the standard library: against the stack this runs in the system's Py
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -27,9 +27,12 @@ from typing import IO
 
 from Src.Factory.postgres_programs import PostgresFailure, PostgresPrograms, Session, literal, quoted
 from Src.Factory.problems import Problem
+from Src.Shared.disk.locks import lock_now
+from Src.Shared.disk.syncing import fsync_folder
+from Src.Shared.errors import ExitCode
+from Src.Shared.words import counted
 
 STANDARD_STREAM = "-"
-INTERRUPTED = 130
 
 _LOCK = 0x4C6564676572  # "Ledger": the advisory lock of the one backup or restore under way
 _SERVICE_DATABASE = "postgres"  # where one stands who works on the ledger's database from outside
@@ -37,8 +40,12 @@ _NAME_LIMIT = 63  # bytes in PostgreSQL's names
 
 _COUNTS = """
 SELECT format('SELECT %L, count(*) FROM %I.%I', tablename, schemaname, tablename) FROM pg_tables
-WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY schemaname, tablename \\gexec
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+AND has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT') ORDER BY schemaname, tablename \\gexec
 """
+
+# An extension that PostgreSQL does not trust, a language, a foreign server, a function in C, …
+_FOR_SUPERUSERS = re.compile("permission denied|must be superuser|must be owner", re.IGNORECASE)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -62,10 +69,9 @@ def run_backup(programs: PostgresPrograms, target: str, *, force: bool, as_json:
     with _interruptible() as interrupted:
         copied = write_backup(programs, target, force=force)
         out = sys.stderr if target == STANDARD_STREAM else sys.stdout
-        _tell(
-            copied, f"Backup of {{}} originals in {target}, {copied.bytes:,} bytes, restored once to see.", as_json, out
-        )
-    return INTERRUPTED if interrupted else 0
+        said = f"Backup of {_originals(copied)} in {target}, {copied.bytes:,} bytes, restored once to see."
+        _tell(copied, said, as_json, out)
+    return ExitCode.INTERRUPTED if interrupted else ExitCode.WELL
 
 
 def run_restore(
@@ -74,8 +80,8 @@ def run_restore(
     """Puts a backup in the ledger's place and tells of it; the exit code. Raises Problem."""
     with _interruptible() as interrupted:
         copied = restore_backup(programs, source, force=force, migrate=migrate)
-        _tell(copied, f"Restored from {source}: {{}} originals.", as_json, sys.stdout)
-    return INTERRUPTED if interrupted else 0
+        _tell(copied, f"Restored from {source}: {_originals(copied)}.", as_json, sys.stdout)
+    return ExitCode.INTERRUPTED if interrupted else ExitCode.WELL
 
 
 def write_backup(programs: PostgresPrograms, target: str, *, force: bool = False) -> Copied:
@@ -89,9 +95,14 @@ def write_backup(programs: PostgresPrograms, target: str, *, force: bool = False
             # What is counted and what is dumped are one moment's, while the services work on.
             ledger.ask("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;")
             [[snapshot]] = ledger.ask("SELECT pg_export_snapshot();")
-            programs.run("pg_dump", "--format=custom", f"--snapshot={snapshot}", database=programs.database, to=file)
+            _dump(programs, snapshot, file)
             rows = _count(ledger)
             ledger.ask("COMMIT;")
+            if not _kept(rows) and target != STANDARD_STREAM and Path(target).exists():
+                raise Problem(
+                    f"backup: {target}: the database is empty, and what is there may be the backup of one that was "
+                    "lost: it stays; give another name"
+                )
             _rewind(file)
             with _scratch(programs, outside) as scratch:
                 _load(programs, scratch, file)
@@ -99,7 +110,7 @@ def write_backup(programs: PostgresPrograms, target: str, *, force: bool = False
                     difference = dict(rows.items() ^ _count(restored).items())
             if difference:
                 raise Problem(
-                    f"backup: {target}: tables do not have the ledger's rows: {', '.join(sorted(difference))}"
+                    f"backup: {target}: tables do not have the database's rows: {', '.join(sorted(difference))}"
                 )
         size = os.fstat(file.fileno()).st_size
     return Copied(target, size, rows, time.monotonic() - started)
@@ -117,17 +128,16 @@ def restore_backup(
     with _told("restore", source), _old_file(source) as file, _alone(programs) as outside:
         with programs.session(programs.database) as ledger:
             in_ledger = _count(ledger)
-        kept = in_ledger.get("media_assets", 0) + in_ledger.get("ingest_events", 0)
-        if kept and not force:
+        if _kept(in_ledger) and not force:
             raise Problem(
-                f"restore: the ledger holds {in_ledger.get('media_assets', 0):,} originals and their history; "
-                "back it up first, then replace it with --force"
+                f"restore: the database holds {counted(in_ledger.get('media_assets', 0), 'original')} with their "
+                "history; back it up first, then replace it with --force"
             )
         with _scratch(programs, outside) as scratch:
             _load(programs, scratch, file)
             with programs.session(scratch) as restored:
                 if not {"media_assets", "alembic_version"} <= _count(restored).keys():
-                    raise Problem(f"restore: {source}: is a backup of something else than a ledger")
+                    raise Problem(f"restore: {source}: is a backup of something else than this database")
             migrate(scratch)
             with programs.session(scratch) as restored:
                 restored.ask("ANALYZE;")
@@ -154,31 +164,41 @@ def _alone(programs: PostgresPrograms) -> Iterator[Session]:
                 session.ask(f"SELECT pg_advisory_unlock({_LOCK});")
 
 
+def _drop(session: Session, database: str) -> None:
+    """Drops a database, if there is one. FORCE would do, but only a superuser may end an autovacuum that has just
+    begun there by it; without it, PostgreSQL ends that itself."""
+    session.ask(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = {literal(database)} AND backend_type = 'client backend';"
+        f"DROP DATABASE IF EXISTS {quoted(database)};"
+    )
+
+
 @contextmanager
 def _scratch(programs: PostgresPrograms, outside: Session) -> Iterator[str]:
     """An empty database, which is gone in the end, unless it was given another name."""
     name = _beside(programs.database, "scratch of ./factory backup")
     # There is one where an earlier run was killed.
-    outside.ask(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE);")
+    _drop(outside, name)
     try:
         outside.ask(f"CREATE DATABASE {quoted(name)} TEMPLATE template0;")
         yield name
     finally:
         # In a session of its own: that one has ended if it was what failed.
         with suppress(PostgresFailure), programs.session(_SERVICE_DATABASE) as last:
-            last.ask(f"DROP DATABASE IF EXISTS {quoted(name)} WITH (FORCE);")
+            _drop(last, name)
 
 
 def _swap(programs: PostgresPrograms, scratch: str, outside: Session) -> None:
     """The scratch database becomes the ledger, and the ledger's one goes, in one transaction."""
     ledger, old = programs.database, _beside(programs.database, "replaced by ./factory restore")
-    outside.ask(f"DROP DATABASE IF EXISTS {quoted(old)} WITH (FORCE);")
+    _drop(outside, old)
     with _on_signals(signal.SIG_IGN), _without_visitors(programs, ledger):  # from here it is done to the end
         outside.ask(
             f"BEGIN; ALTER DATABASE {quoted(ledger)} RENAME TO {quoted(old)};"
             f"ALTER DATABASE {quoted(scratch)} RENAME TO {quoted(ledger)}; COMMIT;"
         )
-    outside.ask(f"DROP DATABASE IF EXISTS {quoted(old)} WITH (FORCE);")
+    _drop(outside, old)
 
 
 @contextmanager
@@ -210,21 +230,39 @@ def _without_visitors(programs: PostgresPrograms, database: str) -> Iterator[Non
         helper.join()
 
 
+def _dump(programs: PostgresPrograms, snapshot: str, file: IO[bytes]) -> None:
+    try:
+        programs.run("pg_dump", "--format=custom", f"--snapshot={snapshot}", database=programs.database, to=file)
+    except PostgresFailure as error:
+        if _FOR_SUPERUSERS.search(str(error)) is None:
+            raise
+        raise PostgresFailure(
+            f"the database holds what is another role's ({error}): nothing of ours is like that; give it to "
+            "the database's owner (ALTER TABLE ... OWNER TO photo_factory), or drop it"
+        ) from error
+
+
 def _load(programs: PostgresPrograms, database: str, file: IO[bytes]) -> None:
     # Owner and rights are those of the role that restores: a backup may move to another server.
-    programs.run(
-        "pg_restore",
-        "--format=custom",
-        "--exit-on-error",
-        "--no-owner",
-        "--no-privileges",
-        database=database,
-        source=file,
-    )
+    options = ("--format=custom", "--exit-on-error", "--no-owner", "--no-privileges")
+    try:
+        programs.run("pg_restore", *options, database=database, source=file)
+    except PostgresFailure as error:
+        if _FOR_SUPERUSERS.search(str(error)) is None:
+            raise
+        raise PostgresFailure(
+            f"it holds what only a superuser of PostgreSQL may make, and the database's owner is none ({error}): "
+            "nothing of ours is like that; drop it in the database that was backed up, and make the backup again"
+        ) from error
 
 
 def _count(session: Session) -> Counts:
     return {table: int(count) for table, count in session.ask(_COUNTS)}
+
+
+def _kept(rows: Counts) -> int:
+    """How much a ledger knows of photos; 0: it is empty."""
+    return rows.get("media_assets", 0) + rows.get("ingest_events", 0)
 
 
 def _beside(database: str, what: str) -> str:
@@ -252,13 +290,13 @@ def _new_file(target: str, force: bool) -> Iterator[IO[bytes]]:
         raise Problem(f"backup: {target}: is a folder; give a file")
     if path.exists() and not force:
         raise Problem(f"backup: {target}: exists already; give another name, or --force to replace it")
+    if not path.parent.is_dir():
+        raise Problem(f"backup: {path.parent}: no such folder; make it first")
     part = path.with_name(f".{path.name}.factory-part")
     # For its owner only: it tells where one's photos were taken.
     with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Problem(f"backup: {target}: is being written by another backup") from None
+        if not lock_now(file.fileno()):
+            raise Problem(f"backup: {target}: is being written by another backup")
         file.truncate()  # what a killed one left
         try:
             yield file
@@ -267,7 +305,7 @@ def _new_file(target: str, force: bool) -> Iterator[IO[bytes]]:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-    _sync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
 def _rewind(file: IO[bytes]) -> None:
@@ -290,14 +328,6 @@ def _publish(part: Path, path: Path, force: bool) -> None:
             part.unlink()
             return
     part.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 @contextmanager
@@ -325,10 +355,14 @@ def _told(command: str, name: str) -> Iterator[None]:
 
 def _tell(copied: Copied, words: str, as_json: bool, out: IO[str]) -> None:
     if as_json:
-        report = {"file": copied.file, "bytes": copied.bytes, "rows": copied.rows, "seconds": round(copied.seconds, 3)}
-        print(json.dumps(report, ensure_ascii=False), file=out)
+        said = {"file": copied.file, "bytes": copied.bytes, "rows": copied.rows, "seconds": round(copied.seconds, 3)}
+        print(json.dumps(said), file=out)  # all ASCII: nothing in it steers a terminal
     else:
-        print(words.format(f"{copied.rows.get('media_assets', 0):,}"), file=out)
+        print(words, file=out)
+
+
+def _originals(copied: Copied) -> str:
+    return counted(copied.rows.get("media_assets", 0), "original")
 
 
 @contextmanager

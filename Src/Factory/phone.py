@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import socket
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +11,13 @@ from urllib.parse import urlsplit
 from rich.text import Text
 
 from Src.Factory import report
+from Src.Shared.own_address import own_address
 from Src.Shared.settings import Settings
 from Src.Shared.syncthing.client import FolderState, Syncthing
 from Src.Shared.syncthing.connecting import connect
 from Src.Shared.syncthing.devices import Accepted, accept
 from Src.Shared.syncthing.overview import Overview, overview
+from Src.Shared.words import counted
 
 HOST_ADDRESS = "FACTORY_HOST_ADDRESS"  # HOST or tcp://HOST:PORT; set by `./factory` where this runs in a container
 PORT = 22000  # Syncthing's, where none is said
@@ -55,7 +56,7 @@ def _print_accepted(accepted: Accepted) -> None:
 
 def _print(found: Overview, addresses: list[str]) -> None:
     report.heading("On the phone, in Syncthing: add a device, scan this")
-    report.out.print(_qr_code(found.system.id))
+    report.console().print(_qr_code(found.system.id))
     report.line("device ID", found.system.id)
     report.line("address", f"dynamic, or where that finds nothing: {' or '.join(addresses)}")
     report.line("syncthing", found.system.version)
@@ -93,7 +94,7 @@ def _print_warnings(found: Overview) -> None:
 def _folder(folder: FolderState) -> str:
     words = [f"{folder.id} at {folder.path}", folder.type, folder.state]
     if folder.need_files:
-        words.append(f"{folder.need_files:,} files ({report.size(folder.need_bytes)}) still to come")
+        words.append(f"{counted(folder.need_files, 'file')} ({report.size(folder.need_bytes)}) still to come")
     if folder.last_file_at is not None:
         words.append(f"last file {report.ago(folder.last_file_at)}")
     return ", ".join(words)
@@ -116,12 +117,7 @@ def _host_address(client: Syncthing) -> str:
     """This machine's address in its network."""
     if urlsplit(client.url).hostname not in LOOPBACK:
         return "ADDRESS-OF-THE-SERVER"  # Syncthing runs elsewhere
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks which way it would go
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+    return own_address()
 
 
 def _qr_code(text: str) -> Text:

@@ -1,57 +1,91 @@
-"""`up`: all services of one factory on this machine, under supervisor (supervisord.org)."""
+"""`up`: what all services of one factory on this machine are started with."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import shlex
+import signal
+import subprocess
 import sys
 from typing import NoReturn
 
-from Src.Dashboard.exposure import refusal, url
 from Src.Factory import report
-from Src.Shared.runner_watch import VARIABLE as RUNNER
+from Src.Factory.doctor import examine
+from Src.Shared.dashboard_exposure import refusal
+from Src.Shared.disk.making import PRIVATE, make_folder, private_file
+from Src.Shared.services import DASHBOARD, SERVICES, Service
 from Src.Shared.settings import PROJECT_ROOT, Settings
 
-# What runs, and how. `up` grows by a line for each service that comes.
-SERVICES = {
-    "librarian": ("-m", "Src.Librarian.librarian"),
-    "service-monitor": ("-m", "Src.Shared.service_monitor"),
-    "dashboard": ("-m", "Src.Dashboard"),
-}
 _PYTHON = "FACTORY_PYTHON"  # variable that tells supervisor, in its shell's words, which Python it starts
 
 
 def run_services(settings: Settings) -> NoReturn:
     """Becomes the process runner: Ctrl-C or SIGTERM stops all services, then the database, then itself."""
-    settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(settings.run, PRIVATE)
     config = settings.run / "supervisord.conf"
-    config.write_text(_config(settings), encoding="utf-8", errors="surrogateescape")
-    database = (settings.database_url is None and f"embedded, in {settings.db_data}") or "external"
-    report.heading("Photo Factory is starting; Ctrl-C stops it.")
-    report.line("inbox", str(settings.inbox))
-    report.line("vault", str(settings.originals))
-    report.line("database", f"{database}; look into it with ./factory psql")
-    report.line("dashboard", _no_dashboard(settings) or url(settings))
-    report.line("status", "./factory status")
+    with open(config, "w", encoding="utf-8", errors="surrogateescape", opener=private_file) as file:
+        file.write(_config(settings))
+    report.heading(f"Photo Factory is starting in {settings.data} ...")
+    if no_dashboard := _no_dashboard(settings):
+        report.line("dashboard", no_dashboard)
+    for one in examine(settings, ("disks", "permissions", "settings", "port")):
+        if one.state != "ok":
+            report.line("WARNING", f"{one.found}; {one.fix}" if one.fix else one.found, "yellow")
     sys.stdout.flush()
+    _make_output_reopenable()
     # Several processes write here; into a file only appending keeps them from writing over each other.
     fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
-    environment = dict(os.environ, PYTHONPATH=str(PROJECT_ROOT), **{RUNNER: str(os.getpid())})
+    environment = dict(os.environ, PYTHONPATH=str(PROJECT_ROOT))
     environment[_PYTHON] = shlex.quote(sys.executable)
     # The services run in another folder than ours: a relative path would mean something else there.
-    folders = (settings.data, settings.inbox, settings.storage, settings.db_data)
-    environment.update(
-        zip(("FACTORY_DATA", "INBOX_PATH", "STORAGE_PATH", "FACTORY_DB_DATA"), map(str, folders), strict=True)
-    )
+    folders = {"FACTORY_DATA": settings.data, "INBOX_PATH": settings.inbox, "STORAGE_PATH": settings.storage}
+    if settings.db_data_is_given:
+        folders["FACTORY_DB_DATA"] = settings.db_data
+    environment.update({name: str(folder) for name, folder in folders.items()})
     environment["PYTHONWARNINGS"] = "ignore"  # supervisor's own, about a package it can do without
-    command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(config)]
+    command = [
+        sys.executable,
+        "-m",
+        "Src.Factory.runner_process",
+        str(config),
+        *(one.name for one in _services(settings)),
+    ]
     os.execve(sys.executable, command, environment)
+
+
+def _make_output_reopenable() -> None:
+    """Supervisor opens /dev/stdout by its name, for each service.
+
+    The kernel refuses that for a socket (systemd), and for another user's pipe, file or terminal (`sudo -u photos
+    ./factory up | tee log`): no service would start, and nobody would say so.
+    """
+    try:
+        os.close(os.open("/dev/stdout", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK))
+        return
+    except OSError:
+        pass
+    # A pipe of our own can be opened. What passes it on ends with the last service, so Ctrl-C is not for it.
+    reading, writing = os.pipe()
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, signal.SIG_IGN) for number in stops]
+    subprocess.Popen(["cat"], stdin=reading)
+    for number, handler in zip(stops, before, strict=True):
+        signal.signal(number, handler)
+    os.dup2(writing, 1)
+    os.close(reading)
+    os.close(writing)
 
 
 def _no_dashboard(settings: Settings) -> str | None:
     """Why there is none; the other services do not depend on it."""
     return "none (DASHBOARD_PORT=0)" if settings.dashboard_port == 0 else refusal(settings)
+
+
+def _services(settings: Settings) -> list[Service]:
+    """What is started here."""
+    has_dashboard = _no_dashboard(settings) is None
+    return [one for one in SERVICES if one.module is not None and (one.name != DASHBOARD or has_dashboard)]
 
 
 def _config(settings: Settings) -> str:
@@ -61,18 +95,16 @@ def _config(settings: Settings) -> str:
         "[supervisord]\n"
         "nodaemon=true\n"
         f"{user}"
-        f"loglevel={'error' if settings.log_format == 'json' else 'warn'}\n"  # its words are no JSON
+        "loglevel=warn\n"
         "logfile=/dev/null\n"
         "logfile_maxbytes=0\n"
         "pidfile=%(here)s/supervisord.pid\n"
         "childlogdir=%(here)s\n"
     ]
-    for name, arguments in SERVICES.items():
-        if name == "dashboard" and _no_dashboard(settings):
-            continue
+    for service in _services(settings):
         parts.append(
-            f"[program:{name}]\n"
-            f"command=%(ENV_{_PYTHON})s {' '.join(arguments)}\n"
+            f"[program:{service.name}]\n"
+            f"command=%(ENV_{_PYTHON})s -m {service.module}\n"
             "directory=%(ENV_PYTHONPATH)s\n"
             "redirect_stderr=true\n"
             "stdout_logfile=/dev/stdout\n"

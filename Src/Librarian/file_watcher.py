@@ -10,29 +10,21 @@ import heapq
 import logging
 import os
 import queue
-import sys
-import time
-import warnings
-from collections.abc import Callable, Iterator
+import stat
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers.api import BaseObserver
-
-from Src.Librarian.filesystem import sends_events
-from Src.Librarian.fingerprint import is_open_for_writing
-from Src.Librarian.inbox_names import is_ignored, is_ignored_path
-from Src.Librarian.incoming import FileState, IncomingFile, regular_file_state
-from Src.Librarian.stability import Now, StabilityTracker
+from Src.Librarian.passage import IncomingFile
+from Src.Librarian.watch.clock import Clock, Now
+from Src.Librarian.watch.events import RESCAN, Change, InboxEvents
+from Src.Librarian.watch.inbox_folder import InboxFolder, InboxTrouble
+from Src.Librarian.watch.oddities import Oddities
+from Src.Librarian.watch.stability import StabilityTracker
+from Src.Library.inbox import is_ignored_path, is_passed_over
+from Src.Library.tree import File, Folder, Odd, odd, walk
+from Src.Shared.disk.beneath import lstat_beneath, parent_beneath
+from Src.Shared.disk.files import FileState
+from Src.Shared.disk.filesystem import sends_events
 from Src.Shared.settings import WatchMode
 
 logger = logging.getLogger(__name__)
@@ -40,30 +32,13 @@ logger = logging.getLogger(__name__)
 _MOST_AT_ONCE = 512
 _POLL_INTERVAL = 5.0  # seconds between scans where no events come
 _AFTER_OVERFLOW = 1.0  # seconds until a second scan: watchdog makes all its watches anew, and is deaf meanwhile
+_EVENT_COMES = 60.0  # seconds until the event of a rename has surely come
 _SCAN_SHARE = 20  # a scan takes at most 1/20 of the time when polling
-_RESCAN = ""
-
-_Change = Literal["renamed", "closed", "other"]
-
-
-class InboxTrouble(Exception):
-    """The inbox cannot be read now. The message is one line: what, where, what to do."""
 
 
 class _Held(NamedTuple):
     state: FileState
     until: float | None  # steady time; None: until it changes
-
-
-class Clock:
-    """Both clocks. A wall clock that jumps never makes a file look older than we have seen it."""
-
-    def __init__(self) -> None:
-        self._ahead = time.time() - time.monotonic()
-
-    def now(self) -> Now:
-        steady = time.monotonic()
-        return Now(steady, min(time.time(), steady + self._ahead))
 
 
 class InboxWatcher:
@@ -77,29 +52,36 @@ class InboxWatcher:
         min_file_age: float,
         scan_interval: float,
         mode: WatchMode = "auto",
+        rest_without_lease: float = 0.0,
+        longest_silence: float = 0.0,
         prune_after: float = 60.0,
         clock: Clock | None = None,
     ) -> None:
-        self._inbox = str(inbox.resolve())
+        self._folder = InboxFolder(inbox)
         self._clock = clock or Clock()
         local = sends_events(inbox)
         self._with_events = mode == "events" or (mode == "auto" and local)
         self._scan_interval = scan_interval if self._with_events else min(scan_interval, _POLL_INTERVAL)
-        self._tracker = StabilityTracker(stability_delay, min_file_age, trust_ctime=local)
+        self._tracker = StabilityTracker(
+            stability_delay,
+            min_file_age,
+            rest_without_lease=rest_without_lease,
+            longest_silence=longest_silence,
+            trust_ctime=local,
+        )
+        self._tracker.hears_closes = self._with_events
         self._prune_after = prune_after
         self._held: dict[str, _Held] = {}
         self._releases: list[tuple[float, str]] = []
         self._let_go: set[str] = set()
         self._in_hand: dict[str, FileState] = {}
         self._was_open: set[str] = set()
-        self._changes: queue.SimpleQueue[tuple[str, _Change]] = queue.SimpleQueue()
-        self._observer: BaseObserver | None = None
-        self._watched: tuple[int, int] | None = None
+        self._ours: dict[str, float] = {}  # what we have put there ourselves, and when
+        self._events = InboxEvents()
         self._next_scan = 0.0
         self._after_overflow = False
-        self._overflow = _OverflowHandler(self._changes)
-        self._unreadable: set[str] = set()  # as the last scan found it
-        self._told_unreadable: set[str] = set()
+        self._oddities = Oddities()
+        self._has_scanned = False
 
     @property
     def waiting(self) -> int:
@@ -121,15 +103,13 @@ class InboxWatcher:
 
     def start(self) -> None:
         """Begins to watch. Raises InboxTrouble where there is no inbox."""
-        observers = logging.getLogger("watchdog.observers")
-        observers.setLevel(logging.WARNING)  # whatever of it is shown: an overflow must be heard
-        observers.addHandler(self._overflow)
+        self._events.listen()
         self._watch()
 
     def stop(self) -> None:
         """Ends watching."""
-        logging.getLogger("watchdog.observers").removeHandler(self._overflow)
-        self._unwatch()
+        self._events.close()
+        self._folder.close()
 
     def ready(self, wait: float) -> list[IncomingFile]:
         """Complete files, at most a few hundred at once; waits up to `wait` seconds for the first.
@@ -163,16 +143,22 @@ class InboxWatcher:
 
     def hold_path(self, original_path: str, size: int, mtime_ns: int, inode: int, seconds: float | None) -> bool:
         """`hold` for a file known from before; whether it is still there as it was."""
-        path = os.path.join(self._inbox, original_path)
-        state = _state_if(path, size, mtime_ns, inode)
+        path = os.path.join(self._folder.path, original_path)
+        state = self._folder.state_if(path, size, mtime_ns, inode)
         if state is not None and path not in self._in_hand:
             self._tracker.forget(path)
             self._hold(path, state, seconds)
         return state is not None
 
+    def let_come(self, original_path: str) -> None:
+        """The file is left alone no longer."""
+        path = os.path.join(self._folder.path, original_path)
+        if self._held.pop(path, None) is not None:
+            self._look_at(path, self._clock.now())
+
     def is_held(self, original_path: str) -> bool:
         """Whether the file is being left alone."""
-        return os.path.join(self._inbox, original_path) in self._held
+        return os.path.join(self._folder.path, original_path) in self._held
 
     def let_go(self) -> set[str]:
         """Files that are left alone no longer, for whatever reason, since this was last asked."""
@@ -181,18 +167,40 @@ class InboxWatcher:
 
     def stands(self, original_path: str, size: int, mtime_ns: int, inode: int) -> bool:
         """Whether the file is in the inbox as it was."""
-        return _state_if(os.path.join(self._inbox, original_path), size, mtime_ns, inode) is not None
+        return self._folder.state_if(os.path.join(self._folder.path, original_path), size, mtime_ns, inode) is not None
 
     def put_back(self, file: IncomingFile) -> None:
         """The file was not complete after all, or could not be filed for a reason that is not its own."""
         self._in_hand.pop(file.path, None)
-        state = _state_of(file.path)
+        state = self._folder.state_of(file.path)
         if state is not None:
             self._tracker.put_back(file.path, state, self._clock.now())
 
+    def came_back(self, path: str) -> None:
+        """We have renamed this file into the inbox ourselves: that does not say that it is complete."""
+        now = self._clock.now()
+        self._ours[path] = now.steady
+        state = self._folder.state_of(path)
+        if state is not None and path not in self._in_hand:
+            self._tracker.put_back(path, state, now)
+
     def check(self) -> None:
         """Raises InboxTrouble where the inbox as a whole cannot be read."""
-        self._entries(self._inbox)
+        self._folder.check()
+
+    def odd(self) -> list[Odd] | None:
+        """What stays because nobody can file it as it is; None before the first scan.
+
+        What is so no longer is taken up at once.
+        """
+        if not self._has_scanned:
+            return None
+        now = self._clock.now()
+        for found in self._oddities.all()[:_MOST_AT_ONCE]:
+            if not self._is_odd_still(found):
+                self._oddities.drop(found.path)
+                self._look_at(f"{self._folder.path}/{found.path}", now)
+        return self._oddities.all()
 
     def idle(self) -> bool:
         """Whether nothing waits to become complete and nothing is in hand."""
@@ -202,13 +210,16 @@ class InboxWatcher:
         """Looks at every file, and prunes folders that have stood empty for a while. Raises InboxTrouble."""
         began = self._clock.now()
         self._ensure_watched()
+        self._ours = {path: at for path, at in self._ours.items() if began.steady - at < _EVENT_COMES}
         seen: set[str] = set()
-        self._unreadable.clear()
-        self._scan_folder(self._inbox, began, seen, self._prune_after if prune_after is None else prune_after)
-        self._told_unreadable &= self._unreadable
-        for path in [path for path in self._held if path not in seen and not self._is_hidden_from_us(path)]:
-            del self._held[path]
-            self._let_go.add(path[len(self._inbox) + 1 :])
+        odd: set[str] = set()
+        self._scan_folder("", began, seen, odd, self._prune_after if prune_after is None else prune_after)
+        self._oddities.keep_only(odd)
+        self._has_scanned = True
+        for path in [path for path in self._held if path not in seen]:
+            if not self._oddities.hides(self._folder.name(path)):
+                del self._held[path]
+                self._let_go.add(self._folder.name(path))
         took = self._clock.now().steady - began.steady
         interval = self._scan_interval if self._with_events else max(self._scan_interval, took * _SCAN_SHARE)
         if self._after_overflow:
@@ -232,27 +243,30 @@ class InboxWatcher:
         files: list[IncomingFile] = []
         now = self._clock.now()
         for path in self._tracker.due(now):
-            state = _state_of(path)
+            state = self._folder.state_of(path)
             if state is None:
                 self._tracker.forget(path)
                 self._was_open.discard(path)
-            elif self._tracker.complete(path, state, now) and self._is_at_rest(path, state, now):
+            elif self._tracker.rested(path, state, now) and self._is_at_rest(path, state, now):
                 self._in_hand[path] = state
-                files.append(IncomingFile(path, path[len(self._inbox) + 1 :], state))
+                files.append(IncomingFile(path, self._folder.name(path), state, below=self._folder.top))
                 if len(files) >= _MOST_AT_ONCE:
                     break
         return files
 
     def _is_at_rest(self, path: str, state: FileState, now: Now) -> bool:
-        """Whether nobody has it open for writing, nor had at the last look; else the delay begins anew."""
-        is_open, was_open = is_open_for_writing(path), path in self._was_open
-        if not is_open and not was_open:
-            return True
-        (self._was_open.add if is_open else self._was_open.discard)(path)
-        self._tracker.put_back(path, state, now)
-        return False
+        """Whether nobody has it open for writing, nor had at the last look; else the delay begins anew.
 
-    def _see(self, path: str, state: FileState, now: Now, change: _Change = "other") -> None:
+        Where the kernel does not say, a file that has rested for very long passes too.
+        """
+        answer, was_open = self._folder.lease_answer(path), path in self._was_open
+        if answer == "somebody_writes" or was_open:
+            (self._was_open.add if answer == "somebody_writes" else self._was_open.discard)(path)
+            self._tracker.put_back(path, state, now)
+            return False
+        return self._tracker.complete(path, state, now, leased=answer == "given")
+
+    def _see(self, path: str, state: FileState, now: Now, change: Change = "other") -> None:
         if path in self._in_hand:
             return
         held = self._held.get(path)
@@ -260,245 +274,117 @@ class InboxWatcher:
             if held.state == state and (held.until is None or held.until > now.steady):
                 return
             del self._held[path]
-            self._let_go.add(path[len(self._inbox) + 1 :])
-        self._tracker.see(path, state, now, renamed=change == "renamed", closed=change == "closed")
+            self._let_go.add(self._folder.name(path))
+        self._tracker.see(
+            path,
+            state,
+            now,
+            renamed=change == "renamed",
+            closed=change == "closed",
+            created=change == "created" and self._folder.has_one_name(path),
+        )
 
-    def _scan_folder(self, top: str, now: Now, seen: set[str], prune_after: float) -> None:
-        folders: list[tuple[str, bool]] = [(top, False)]
-        while folders:
-            folder, old = folders.pop()
-            if old:  # all below it has been seen: is it empty now?
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)  # fails where it is not
-                continue
-            if folder != self._inbox and _unchanged_for(folder, now) >= prune_after:
-                folders.append((folder, True))
-            for entry in self._entries(folder):
-                if is_ignored(entry.name):
-                    continue
-                try:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append((entry.path, False))
-                    elif entry.is_file(follow_symlinks=False):
-                        state = FileState.of(entry.stat(follow_symlinks=False))
-                        seen.add(entry.path)
-                        self._see(entry.path, state, now)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    self._cannot_read(entry.path, error)
+    def _scan_folder(self, start: str, now: Now, seen: set[str], odd: set[str], prune_after: float) -> None:
+        """`start` and the oddities' paths are relative to the inbox."""
+        old: list[str] = []
+        for found in walk(self._folder.fd, start, passed_over=is_passed_over):
+            match found:
+                case File():
+                    path = f"{self._folder.path}/{found.path}"
+                    if path in self._held:  # (of the others nobody asks)
+                        seen.add(path)
+                    self._see(path, found.state, now)
+                case Folder():
+                    # (its ctime: since something was last put into it or taken from it)
+                    if now.wall - found.state.ctime_ns / 1e9 >= prune_after:
+                        old.append(found.path)
+                case Odd(path="", reason=reason):
+                    raise InboxTrouble(f"the inbox {self._folder.path} {reason}")
+                case Odd():
+                    odd.add(found.path)
+                    self._oddities.add(found)
+        for path in reversed(old):  # those within others first
+            with contextlib.suppress(OSError), parent_beneath(self._folder.fd, path) as (folder, name):
+                os.rmdir(name, dir_fd=folder)  # fails where it is not empty, and for a link
 
-    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+    def _is_odd_still(self, found: Odd) -> bool:
         try:
-            with os.scandir(folder) as entries:
-                return list(entries)
-        except FileNotFoundError as error:
-            if folder == self._inbox:
-                raise InboxTrouble(f"the inbox {folder} is not there; create or mount it") from error
-        except OSError as error:
-            if folder == self._inbox:
-                raise InboxTrouble(f"the inbox {folder} cannot be read: {error.strerror}") from error
-            self._cannot_read(folder, error)
-        return []
+            if found.kind == "unreadable" and self._is_unreadable_folder(found.path):
+                return True
+            mode = lstat_beneath(self._folder.fd, found.path).st_mode
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
-    def _cannot_read(self, path: str, error: OSError) -> None:
-        self._unreadable.add(path)
-        if path not in self._told_unreadable:
-            self._told_unreadable.add(path)
-            logger.warning("%s in the inbox cannot be read: %s", path, error.strerror)
-
-    def _is_hidden_from_us(self, path: str) -> bool:
-        return any(path == unreadable or path.startswith(unreadable + "/") for unreadable in self._unreadable)
+    def _is_unreadable_folder(self, path: str) -> bool:
+        with contextlib.closing(walk(self._folder.fd, path, passed_over=is_passed_over)) as looks:
+            for one in looks:
+                if isinstance(one, Odd) and one.path == path:
+                    return True
+                if not isinstance(one, Folder) or one.path != path:  # what is in it can be looked at
+                    return False
+        return False
 
     def _take_changes(self, wait: float) -> None:
         try:
-            change = self._changes.get(timeout=wait)
+            change = self._events.changes.get(timeout=wait)
         except queue.Empty:
             return
         now = self._clock.now()
         taken = 0
         while True:
             path, what = change
-            if path == _RESCAN:
+            if path == RESCAN:
                 self._next_scan, self._after_overflow = now.steady, True
+                self._tracker.missed_events()
             else:
                 self._look_at(path, now, what)
             taken += 1
             if taken >= _MOST_AT_ONCE:
                 return
             try:
-                change = self._changes.get_nowait()
+                change = self._events.changes.get_nowait()
             except queue.Empty:
                 return
 
-    def _look_at(self, path: str, now: Now, change: _Change = "other") -> None:
-        if is_ignored_path(path[len(self._inbox) + 1 :]):
+    def _look_at(self, path: str, now: Now, change: Change = "other") -> None:
+        name = self._folder.name(path)
+        if is_ignored_path(f"{name}/"):  # one of the folders
             return
-        state = _state_of(path)
-        if state is not None:
-            self._see(path, state, now, change)
-        elif os.path.isdir(path) and not os.path.islink(path):
-            self._scan_folder(path, now, set(), self._prune_after)
+        if change == "renamed" and self._ours.pop(path, None) is not None:
+            change = "other"
+        status = self._folder.look(path)
+        if (status is None or not stat.S_ISDIR(status.st_mode)) and is_ignored_path(name):
+            return
+        if status is None:
+            self._oddities.drop(name)
+        elif stat.S_ISREG(status.st_mode):
+            self._see(path, FileState.of(status), now, change)
+        elif stat.S_ISDIR(status.st_mode):
+            self._scan_folder(name, now, set(), set(), self._prune_after)
+        else:
+            self._oddities.add(odd(name, status))
 
     def _ensure_watched(self) -> None:
-        if self._observer is None:
+        is_another = self._folder.find()
+        if not self._events.is_on:
             return
-        with contextlib.suppress(OSError):
-            # The identity alone is not enough: a folder made anew may get the old one's inode.
-            alive = all(thread.is_alive() for thread in (self._observer, *self._observer.emitters))
-            if _identity(self._inbox) != self._watched or not alive:
-                self._unwatch()
-                self._watch()
+        # The identity alone is not enough: a folder made anew may get the old one's inode.
+        if is_another or not self._events.is_alive():
+            self._events.stop()
+            self._watch()
+            self._tracker.missed_events()
 
     def _watch(self) -> None:
-        if not os.path.isdir(self._inbox):
-            raise InboxTrouble(f"the inbox {self._inbox} is not there; create or mount it")
+        self._folder.find()
         if not self._with_events:
             return
-        handler = _Handler(self._changes)
-        # Not opened or closed unwritten: our own reading must not wake us.
-        interesting: list[type[FileSystemEvent]] = [
-            FileCreatedEvent,
-            FileClosedEvent,
-            FileMovedEvent,
-            DirCreatedEvent,
-            DirMovedEvent,
-        ]
-        observer: BaseObserver | None = None
         try:
-            observer = _make_observer()
-            observer.schedule(handler, self._inbox, recursive=True, event_filter=interesting)
-            observer.start()
+            self._events.start(self._folder.top)
         except (OSError, RecursionError) as error:  # watchdog walks with os.walk, recursive before Python 3.12
-            if observer is not None:
-                observer.stop()
             reason = error.strerror if isinstance(error, OSError) else "its folders are too deep"
-            logger.warning("no events for %s (%s); it is scanned instead", self._inbox, reason)
-            self._with_events = False
+            logger.warning("no events for %s (%s); it is scanned instead", self._folder.path, reason)
+            self._with_events = self._tracker.hears_closes = False
             self._scan_interval = min(self._scan_interval, _POLL_INTERVAL)
-            return
-        self._observer, self._watched = observer, _identity(self._inbox)
-
-    def _unwatch(self) -> None:
-        if self._observer is not None:
-            self._observer.stop()
-            self._observer.join(timeout=5)
-            self._observer = None
-
-
-class _Handler(FileSystemEventHandler):
-    """Runs in the observer's thread: only notes which path, and what happened to it."""
-
-    def __init__(self, changes: queue.SimpleQueue[tuple[str, _Change]]) -> None:
-        self._changes = changes
-
-    def on_any_event(self, event: FileSystemEvent) -> None:
-        moved = isinstance(event, FileMovedEvent | DirMovedEvent)
-        path = event.dest_path if moved else event.src_path
-        if path:  # an unmatched move out of the inbox has no destination
-            what: _Change = "other"
-            if isinstance(event, FileClosedEvent):
-                what = "closed"
-            elif isinstance(event, FileMovedEvent) and not event.is_synthetic:
-                what = "renamed"  # (synthetic: its folder was renamed, which says nothing of the file)
-            self._changes.put((os.fsdecode(path), what))
-
-
-class _OverflowHandler(logging.Handler):
-    """watchdog says only in its log that the kernel dropped events; then everything must be looked at again."""
-
-    def __init__(self, changes: queue.SimpleQueue[tuple[str, _Change]]) -> None:
-        super().__init__(logging.WARNING)
-        self._changes = changes
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if "overflow" in record.getMessage().lower():
-            self._changes.put((_RESCAN, "other"))
-
-
-def _make_observer() -> BaseObserver:
-    if sys.platform == "linux":
-        from watchdog.observers.inotify import InotifyObserver
-
-        # It sees a nested folder twice, by its event and by its own walk, and warns of itself each time.
-        warnings.filterwarnings("ignore", r"Callback with id .* already exists", RuntimeWarning)
-        # Full events tell a file that was moved in from elsewhere from one that is being written.
-        return InotifyObserver(generate_full_events=True)
-    from watchdog.observers import Observer
-
-    return Observer()
-
-
-def _state_of(path: str) -> FileState | None:
-    """None also where it cannot be looked at now, its folder being unreadable: the next scan will say."""
-    try:
-        return regular_file_state(path)
-    except OSError:
-        return None
-
-
-def _unchanged_for(folder: str, now: Now) -> float:
-    """Seconds since something was last put into a folder or taken from it."""
-    try:
-        return now.wall - os.lstat(folder).st_ctime
-    except OSError:
-        return -1.0
-
-
-def _state_if(path: str, size: int, mtime_ns: int, inode: int) -> FileState | None:
-    state = _state_of(path)
-    return state if state and (state.size, state.mtime_ns, state.inode) == (size, mtime_ns, inode) else None
-
-
-def _identity(path: str) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
-
-
-def walk_files(
-    top: str,
-    *,
-    skip: tuple[int, int] | None = None,
-    skip_marked: str | None = None,
-    unreadable: Callable[[str, OSError], None] | None = None,
-) -> Iterator[tuple[str, FileState]]:
-    """All regular files below a folder that are not ignored by name, folder by folder, without following links.
-
-    Passed over are the folder of device and inode `skip`, and those that hold a file named `skip_marked`.
-    `unreadable` is told what could not be looked at.
-    """
-
-    def tell(path: str, error: OSError) -> None:
-        logger.warning("%s cannot be read: %s", path, error.strerror)
-        if unreadable is not None:
-            unreadable(path, error)
-
-    folders = [top]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError as error:
-            tell(folder, error)
-            continue
-        if skip_marked is not None and any(entry.name == skip_marked for entry in entries):
-            logger.warning("%s is passed over: it is a vault", folder)
-            continue
-        for entry in entries:
-            if is_ignored(entry.name):
-                continue
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if skip is None or _identity(entry.path) != skip:
-                        folders.append(entry.path)
-                    continue
-                if not entry.is_file(follow_symlinks=False):
-                    continue
-                state = FileState.of(entry.stat(follow_symlinks=False))
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                tell(entry.path, error)
-                continue
-            yield entry.path, state

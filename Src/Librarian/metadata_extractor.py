@@ -1,101 +1,71 @@
 """When and where was it taken, with what, and how large is it: the design's "date and place" stage.
 
-Two readers find the tags: `jpeg_reader` for most camera JPEGs, ExifTool for everything else. Both give
-them in ExifTool's words, and this module alone decides what they mean. A file next to the photo
-(`IMG.jpg.xmp` or `IMG.xmp`) may say what the photo does not.
-
-The date sources, in the order they are asked, as `Metadata.date_source` names them:
-
-    exif:DateTimeOriginal         local, with SubSecTimeOriginal and OffsetTimeOriginal
-    exif:CreateDate               local, with SubSecTimeDigitized and OffsetTimeDigitized
-    quicktime:CreationDate        local with its offset (Apple)
-    h264:DateTimeOriginal         local with its offset, if stated (AVCHD: M2TS)
-    riff:DateTimeOriginal         local (AVI)
-    quicktime:CreateDate          UTC (MP4, MOV)
-    quicktime:MediaCreateDate     UTC
-    matroska:DateTimeOriginal     UTC (MKV, WebM)
-    xmp:DateCreated               photoshop's; local, with its offset if stated
-    xmp:DateTimeOriginal          exif's; likewise
-    xmp:CreateDate                likewise
-    iptc:DateCreated              local, with TimeCreated
-    sidecar:xmp:...               the three of XMP, in the file next to it
-    gps:DateTime                  UTC
-    filename                      as written
-    mtime                         the last resort
-
-The ones that are UTC become the wall clock of the place, where it is known, or of the factory's zone, and
-leave `captured_at_offset` empty: the file does not state the offset, we concluded it.
+Fast readers answer for what cameras usually write, and ExifTool for everything else. Both give tags in
+ExifTool's words; what those mean is `Media/metadata.py`'s. Files next to the photo may say what the photo does not: an
+XMP sidecar (`IMG.jpg.xmp` or `IMG.xmp`), and the JSON file of a Google Takeout.
 """
 
 import logging
 import math
 import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from datetime import datetime
 from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from Src.Librarian import capture_date, jpeg_reader, jpeg_structure, pillow_reader
-from Src.Librarian.capture_date import Stamp
-from Src.Librarian.exiftool_reader import Answer, ExifToolReader, Tags
+from Src.Media import capture_date
+from Src.Media.companions import SidecarText, find_sidecar
+from Src.Media.damage import with_structure
+from Src.Media.metadata import Metadata, Subject, UsedSidecar, interpret
+from Src.Media.readers import pillow_reader
+from Src.Media.readers.exiftool_reader import ExifToolReader
+from Src.Media.readers.fast_answer import Unusual
+from Src.Media.readers.fast_readers import read_fast
+from Src.Media.readers.readings import Reading, Readings
+from Src.Media.readers.sidecar_reader import read_sidecar
+from Src.Media.readers.stay_open import Look
+from Src.Media.tags import Answer
+from Src.Media.takeout import TakeoutNote, find_takeout, read_takeout
+from Src.Shared.disk.files import NotARegularFile, OpenFile, open_regular, reading, sha256_of
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The file that is asked about."""
-
-    path: str
-    """Absolute, as `os.fsdecode` gives it."""
-    name: str
-    """Its original name, which may hold a date."""
-    kind: str
-    """Its type by content, in ExifTool's words: "JPEG", "HEIC", "MP4", …"""
-    mtime_ns: int
+logger = logging.getLogger(__name__)
 
 
-class Metadata(NamedTuple):
-    """What a file tells about itself; see the design, "When was it taken"."""
-
-    captured_at: datetime
-    """The naive wall clock where it was taken."""
-    captured_at_offset: int | None
-    """Minutes east of UTC, where the file states them."""
-    date_source: str
-    latitude: float | None
-    """Signed decimal degrees, north positive."""
-    longitude: float | None
-    """Signed decimal degrees, east positive."""
-    width: int | None
-    """Pixels as stored: a rotation that the file asks for is not applied."""
-    height: int | None
-    duration_seconds: float | None
-    camera_make: str | None
-    camera_model: str | None
-    rating: int | None
-    """-1 (rejected), 0 (none) to 5."""
-    error: str | None
-    """Why the file is broken; it has the other fields nonetheless, as far as they could be read."""
+SIDECAR = "XMP"  # the kind of a subject that is a sidecar itself, and says what it would say of a photo
+_BUDGET = 2.0  # time limits that files which fail may cost those that came with them
 
 
-class Found(NamedTuple):
-    """A capture date: naive wall clock, the stated offset, the source's name."""
+class NotRead(NamedTuple):
+    """A file whose metadata could not be read for a reason of ours: to be asked again, never to be guessed."""
 
-    when: datetime
-    offset: int | None
-    source: str
+    reason: str
 
 
 class MetadataExtractor:
-    """Reads files in batches; one per worker process, for it owns an ExifTool process."""
+    """Reads files in batches; one per reader, for it owns an ExifTool process."""
 
-    def __init__(self, zone: ZoneInfo, time_limit: float = 20.0) -> None:
-        """`zone`: where UTC dates are shown when the place is unknown; `time_limit`: seconds per file."""
+    def __init__(
+        self,
+        zone: ZoneInfo,
+        time_limit: float = 20.0,
+        *,
+        trust_any_version: bool = False,
+        names_in: str | None = None,
+        look_at: Callable[[int], Look] | None = None,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`zone`: where UTC dates are shown when the place is unknown; `time_limit`: seconds per file.
+
+        The others are `ExifToolReader`'s.
+        """
         self._zone = zone
-        self._exiftool = ExifToolReader(time_limit)
+        self._time_limit = time_limit
+        self._readings: Readings = Counter()
+        self._exiftool = ExifToolReader(
+            time_limit, trust_any_version=trust_any_version, names_in=names_in, look_at=look_at, turn=turn
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -107,247 +77,177 @@ class MetadataExtractor:
         """Ends ExifTool."""
         self._exiftool.close()
 
+    def start_exiftool(self) -> None:
+        """Starts ExifTool ahead of the first file that needs it, and does not wait for it."""
+        self._exiftool.start_ahead()
+
+    def rest(self) -> None:
+        """Ends an ExifTool that was used, until it is needed again."""
+        self._exiftool.rest()
+
     @property
     def exiftool_version(self) -> str | None:
         """None: there is no ExifTool, and much stays unknown."""
         return self._exiftool.version
 
-    def extract(self, subjects: Sequence[Subject], now: datetime) -> list[Metadata]:
-        """One `Metadata` per subject, in order. No content of a file makes it raise."""
-        now = capture_date.wall_clock_now(now, self._zone)
-        results: list[Metadata | None] = [self._extract_fast(subject, now) for subject in subjects]
-        left = [index for index, result in enumerate(results) if result is None]
-        if left:
-            slow = self._extract_slow([subjects[index] for index in left], now)
-            for index, result in zip(left, slow, strict=True):
-                results[index] = result
+    def take_readings(self) -> Readings:
+        """By what the photos and videos were read since the last call."""
+        taken, self._readings = self._readings, Counter()
+        return taken
+
+    def extract(self, subjects: Sequence[Subject], now: datetime, *, alone: bool = False) -> list[Metadata | NotRead]:
+        """One answer per subject, in order. No content of a file makes it raise.
+
+        `alone`: as if nothing had been read before, and with all the time that it takes.
+        """
+        results: list[Metadata | NotRead | None] = []
+        handed_over: dict[int, str] = {}
+        for index, subject in enumerate(subjects):
+            try:
+                results.append(self.extract_fast(subject, now))
+            except Unusual as unusual:
+                results.append(None)
+                handed_over[index] = unusual.reason
+        left = [subjects[index] for index in handed_over]
+        slow = self.extract_by_exiftool(left, list(handed_over.values()), now, alone=alone)
+        for index, result in zip(handed_over, slow, strict=True):
+            results[index] = result
         return [result for result in results if result is not None]
 
-    def _extract_fast(self, subject: Subject, now: datetime) -> Metadata | None:
-        """The answer, where it needs no ExifTool."""
-        if subject.kind != "JPEG" or find_sidecar(subject.path) is not None:
-            return None
-        answer = jpeg_reader.read_jpeg(subject.path)
-        if answer is None:
-            return None
-        metadata = interpret(subject, Answer(answer.tags), None, self._zone, now)
-        return metadata if answer.dates_complete or metadata.date_source.startswith("exif:") else None
+    def extract_by_exiftool(
+        self, subjects: Sequence[Subject], reasons: Sequence[str], now: datetime, *, alone: bool = False
+    ) -> list[Metadata | NotRead]:
+        """As `extract`, of subjects that no fast reader has answered; `reasons`: of each, why."""
+        if alone:
+            self._exiftool.close()
+        if not subjects:
+            return []
+        budget = math.inf if alone else _BUDGET * self._time_limit
+        results = self._extract_slow(subjects, capture_date.wall_clock_now(now, self._zone), budget)
+        for subject, reason, result in zip(subjects, reasons, results, strict=True):
+            # (one that could not be read is read, and counted, again)
+            if isinstance(result, Metadata) and subject.kind != SIDECAR:
+                self._readings[Reading(subject.kind, reason)] += 1
+        return results
 
-    def _extract_slow(self, subjects: Sequence[Subject], now: datetime) -> list[Metadata]:
-        sidecars = [find_sidecar(subject.path) for subject in subjects]
-        if self._exiftool.version is None:
-            answers = [Answer(pillow_reader.read_image(subject.path)) for subject in subjects]
-            known: dict[str, Answer] = {}
-        else:
-            paths = [subject.path for subject in subjects]
-            asked = [*paths, *dict.fromkeys(sidecar for sidecar in sidecars if sidecar is not None)]
-            answers = self._exiftool.read(asked)
-            known = dict(zip(asked[len(paths) :], answers[len(paths) :], strict=True))
-        return [
-            interpret(
-                subject,
-                _with_damage(subject, answer),
-                known.get(sidecar) if sidecar is not None else None,
-                self._zone,
-                now,
-            )
-            for subject, sidecar, answer in zip(subjects, sidecars, answers, strict=False)
-        ]
+    def extract_fast(self, subject: Subject, now: datetime) -> Metadata:
+        """The answer of a fast reader. Raises Unusual where ExifTool must be asked."""
+        now = capture_date.wall_clock_now(now, self._zone)
+        if subject.kind == SIDECAR:
+            return interpret(subject, Answer(), read_sidecar(subject.file), self._zone, now)
+        if _find_takeout(subject) is not None:
+            raise Unusual("a Takeout note beside it")
+        with ExitStack() as opened:
+            (sidecar,) = _open_sidecars([subject], opened)
+            beside = None if sidecar is None else read_sidecar(sidecar)
+            answer = read_fast(subject.kind, subject.file)
+            without = interpret(subject, Answer(answer.tags, error=answer.damage), None, self._zone, now)
+            metadata = without
+            if sidecar is not None:
+                said = interpret(subject, Answer(answer.tags, error=answer.damage), beside, self._zone, now)
+                metadata = said._replace(sidecar=_used(sidecar, without))
+        unsure = answer.unsure(without) or answer.unsure(metadata)
+        if unsure is not None:
+            raise Unusual(unsure)
+        self._readings[Reading(subject.kind, None)] += 1
+        return metadata
 
+    def _extract_slow(self, subjects: Sequence[Subject], now: datetime, budget: float) -> list[Metadata | NotRead]:
+        with ExitStack() as opened:
+            known: dict[str | OpenFile, Answer] = {}
+            if self._exiftool.version is None and not self._exiftool.may_start:
+                sidecars: list[str | OpenFile | None] = [None] * len(subjects)
+                answers = [Answer(pillow_reader.read_image(subject.file)) for subject in subjects]
+            else:
+                sidecars = _open_sidecars(subjects, opened)
+                text = opened.enter_context(SidecarText())
+                files = [text.readable(one.file) if one.kind == SIDECAR else one.file for one in subjects]
+                beside = list(dict.fromkeys(sidecar for sidecar in sidecars if sidecar is not None))
+                asked = [*files, *(text.readable(sidecar) for sidecar in beside)]
+                answers = self._exiftool.read(asked, budget)
+                known = dict(zip(beside, answers[len(files) :], strict=True))
+            return [
+                self._described(subject, answer, sidecar, known, now)
+                for subject, sidecar, answer in zip(subjects, sidecars, answers, strict=False)
+            ]
 
-# -- what the tags mean -----------------------------------------------------------------------------------
-
-
-def interpret(subject: Subject, answer: Answer, sidecar: Answer | None, zone: ZoneInfo, now: datetime) -> Metadata:
-    """The meaning of a file's tags and of its sidecar's; `now` is the wall clock in `zone`."""
-    tags = answer.tags
-    beside = sidecar.tags if sidecar is not None else {}
-    latitude, longitude = _place(tags, beside)
-    # The place's zone is looked up only for a date that needs it.
-    found = _first_plausible(subject, tags, beside, (latitude, longitude), zone, now)
-    return Metadata(
-        captured_at=found.when,
-        captured_at_offset=found.offset,
-        date_source=found.source,
-        latitude=latitude,
-        longitude=longitude,
-        width=_pixels(tags.get("ImageWidth")),
-        height=_pixels(tags.get("ImageHeight")),
-        duration_seconds=_seconds(tags.get("Duration")) if subject.kind in _MOVING else None,
-        camera_make=_camera(tags, "Make"),
-        camera_model=_camera(tags, "Model"),
-        rating=_rating(tags, beside),
-        error=answer.error,
-    )
-
-
-class _Candidate(NamedTuple):
-    source: str
-    stamp: Stamp | None
-    is_utc: bool = False
-
-
-def _candidates(tags: Tags, beside: Tags) -> Iterator[_Candidate]:
-    yield _Candidate("exif:DateTimeOriginal", _exif_stamp(tags, "DateTimeOriginal", "Original"))
-    yield _Candidate("exif:CreateDate", _exif_stamp(tags, "CreateDate", "Digitized"))
-    for tag in ("QuickTime:CreationDate", "H264:DateTimeOriginal", "RIFF:DateTimeOriginal"):
-        yield _candidate(tag, tags)
-    for tag in ("QuickTime:CreateDate", "QuickTime:MediaCreateDate", "Matroska:DateTimeOriginal"):
-        yield _candidate(tag, tags, is_utc=True)
-    for tag in ("XMP:DateCreated", "XMP:DateTimeOriginal", "XMP:CreateDate"):
-        yield _candidate(tag, tags)
-    iptc = capture_date.join_date_and_time(tags.get("IPTC:DateCreated"), tags.get("IPTC:TimeCreated"))
-    yield _Candidate("iptc:DateCreated", iptc)
-    for tag in ("XMP:DateCreated", "XMP:DateTimeOriginal", "XMP:CreateDate"):
-        yield _candidate(tag, beside)._replace(source=f"sidecar:{_source(tag)}")
-    gps = capture_date.parse_stamp(tags.get("Composite:GPSDateTime"))
-    yield _Candidate("gps:DateTime", gps, is_utc=True)
-
-
-def _first_plausible(
-    subject: Subject,
-    tags: Tags,
-    beside: Tags,
-    place: tuple[float | None, float | None],
-    zone: ZoneInfo,
-    now: datetime,
-) -> Found:
-    for source, stamp, is_utc in _candidates(tags, beside):
-        if stamp is None:
-            continue
-        if not is_utc:
-            if capture_date.is_plausible(stamp.when, now):
-                return Found(stamp.when, stamp.offset, source)
-            continue
-        utc = capture_date.to_utc(stamp)
-        # A clock's zero is one in UTC here: in Berlin it would look like one in the morning.
-        if utc is None or not capture_date.is_plausible(utc, now):
-            continue
-        local = capture_date.utc_to_wall_clock(utc, capture_date.zone_at(*place) or zone)
-        if local is not None and capture_date.is_plausible(local, now):
-            return Found(local, None, source)
-    for when in capture_date.from_file_name(subject.name):
-        if capture_date.is_plausible(when, now):
-            return Found(when, None, "filename")
-    return Found(capture_date.from_nanoseconds(subject.mtime_ns, zone) or now, None, "mtime")
+    def _described(
+        self,
+        subject: Subject,
+        answer: Answer,
+        sidecar: str | OpenFile | None,
+        known: Mapping[str | OpenFile, Answer],
+        now: datetime,
+    ) -> Metadata | NotRead:
+        beside = known.get(sidecar) if sidecar is not None else None
+        for one in (answer, beside):
+            if one is not None and one.ours:
+                return NotRead(f"its date and place could not be read now: {one.error}")
+        if subject.kind == SIDECAR:
+            error = None if _is_xmp(answer) else "it holds no XMP"
+            return interpret(subject, Answer(error=error), answer, self._zone, now)
+        answer, takeout = with_structure(subject, answer), _takeout_of(subject)
+        said = interpret(subject, answer, beside, self._zone, now, takeout)
+        if sidecar is None or beside is None:
+            return said
+        without = interpret(subject, answer, None, self._zone, now, takeout)
+        return said._replace(sidecar=_used(sidecar, without)) if _is_xmp(beside) else without
 
 
-def _candidate(tag: str, tags: Tags, is_utc: bool = False) -> _Candidate:
-    return _Candidate(_source(tag), capture_date.parse_stamp(tags.get(tag)), is_utc)
+def _is_xmp(answer: Answer) -> bool:
+    return any(tag.startswith("XMP:") for tag in answer.tags)
 
 
-def _source(tag: str) -> str:
-    group, _, name = tag.partition(":")
-    return f"{group.lower()}:{name}"
-
-
-def _exif_stamp(tags: Tags, name: str, suffix: str) -> Stamp | None:
-    stamp = capture_date.parse_stamp(tags.get(f"EXIF:{name}"))
-    if stamp is None:
-        return None
-    # Some programs write both into the date itself; the tags made for them come first.
-    fraction = capture_date.subseconds(tags.get(f"EXIF:SubSecTime{suffix}"))
-    offset = capture_date.parse_offset(tags.get(f"EXIF:OffsetTime{suffix}"))
-    when = stamp.when.replace(microsecond=0) + fraction if fraction else stamp.when
-    return Stamp(when, stamp.offset if offset is None else offset)
-
-
-def _place(tags: Tags, beside: Tags) -> tuple[float | None, float | None]:
-    """Latitude and longitude from one source that has both, or neither."""
-    for source, group in ((tags, "Composite"), (tags, "XMP"), (beside, "Composite"), (beside, "XMP")):
-        latitude = _number(source.get(f"{group}:GPSLatitude"))
-        longitude = _number(source.get(f"{group}:GPSLongitude"))
-        if latitude is None or longitude is None or latitude == longitude == 0:
-            continue
-        if abs(latitude) <= 90 and abs(longitude) <= 180:
-            return latitude, longitude
-    return None, None
-
-
-def _camera(tags: Tags, name: str) -> str | None:
-    for key in (f"EXIF:{name}", f"QuickTime:{name}", f"XMP:{name}", name):
-        value = tags.get(key, "").replace("\0", "").strip()
-        if value:
-            return value
-    return None
-
-
-def _rating(tags: Tags, beside: Tags) -> int | None:
-    for value in (tags.get("XMP:Rating"), tags.get("EXIF:Rating"), beside.get("XMP:Rating")):
-        number = _number(value)
-        if number is not None and -1 <= number <= 5:
-            return round(number)
-    return None
-
-
-def _number(text: str | None) -> float | None:
-    if not text:
-        return None
+def _used(sidecar: str | OpenFile, without: Metadata) -> UsedSidecar | None:
+    name = sidecar.name if isinstance(sidecar, OpenFile) else sidecar
     try:
-        number = float(text)
-    except ValueError:
+        with reading(sidecar) as fd:
+            return UsedSidecar(os.path.basename(name), sha256_of(fd), os.fstat(fd).st_size, without)
+    except (OSError, NotARegularFile):
         return None
-    return number if math.isfinite(number) else None
 
 
-def _pixels(text: str | None) -> int | None:
-    number = _number(text)
-    # What the ledger's column can hold; no image is larger.
-    return int(number) if number is not None and 1 <= number < 2**31 else None
+def _name_of(subject: Subject) -> str:
+    """Its name in its open folder, or its path."""
+    return subject.file.name if isinstance(subject.file, OpenFile) else subject.file
 
 
-# A CR3 or a HEIC has a duration only because its container is made for films.
-_MOVING = frozenset({"MP4", "MOV", "M4V", "3GP", "AVI", "M2TS", "MKV", "WEBM", "GIF", "WEBP"})
+def _find_sidecar(subject: Subject) -> str | None:
+    if subject.kind == SIDECAR:
+        return None
+    return find_sidecar(_name_of(subject), subject.folder)
 
 
-def _seconds(text: str | None) -> float | None:
-    number = _number(text)
-    return number if number is not None and number >= 0 else None
+def _find_takeout(subject: Subject) -> str | None:
+    return find_takeout(_name_of(subject), subject.folder)
 
 
-# -- sidecars and damage ----------------------------------------------------------------------------------
-
-_SIDECAR_ENDINGS = (".xmp", ".XMP", ".Xmp", ".xMP", ".xmP", ".XMp", ".xMp", ".XmP")
-
-
-def find_sidecar(path: str) -> str | None:
-    """The XMP file that belongs to the photo at `path`: IMG.jpg.xmp before IMG.xmp, in any case."""
-    for stem in (path, os.path.splitext(path)[0]):
-        for ending in _SIDECAR_ENDINGS:
-            # (asked for one by one: to list an inbox of 100,000 files for each photo would not do)
-            if os.access(stem + ending, os.F_OK) and stem + ending != path:
-                return stem + ending
-    return None
+def _takeout_of(subject: Subject) -> TakeoutNote | None:
+    name = _find_takeout(subject)
+    return read_takeout(name, subject.folder) if name is not None else None
 
 
-# ExifTool's warnings that mean the file itself is damaged or incomplete. Those about maker notes and about
-# metadata that another program wrote oddly do not: the picture is whole.
-_DAMAGE = re.compile(
-    r"truncated|corrupt|missing JPEG SOS|format error\Z|unexpected end|error reading (?!maker|preview|thumb)"
-    r"|invalid (atom|chunk|extended) (size|length)|invalid \w+ chunk size|bad \w*IFD\d* directory",
-    re.IGNORECASE,
-)
-_HARMLESS_DAMAGE = re.compile(r"\[minor\]|maker ?notes|XMP|IPTC|ICC_Profile|sample table", re.IGNORECASE)
+def _open_sidecars(subjects: Sequence[Subject], opened: ExitStack) -> list[str | OpenFile | None]:
+    """Each subject's sidecar from the folder in which it was itself opened; one that many have is opened once."""
+    known: dict[tuple[int | None, str], str | OpenFile | None] = {}
+    sidecars: list[str | OpenFile | None] = []
+    for subject in subjects:
+        name = _find_sidecar(subject)
+        if name is None:
+            sidecars.append(None)
+            continue
+        place = (subject.folder, name)
+        if place not in known:
+            known[place] = name if subject.folder is None else _opened(name, subject.folder, opened)
+        sidecars.append(known[place])
+    return sidecars
 
 
-def damage_in(warnings: Sequence[str]) -> str | None:
-    """The first of ExifTool's warnings that tells of a damaged file."""
-    for warning in warnings:
-        if _DAMAGE.search(warning) and not _HARMLESS_DAMAGE.search(warning):
-            return warning
-    return None
-
-
-def _with_damage(subject: Subject, answer: Answer) -> Answer:
-    """The answer with why the file is broken, if it is."""
-    if answer.error is not None:
-        return answer
-    # For a JPEG only its own structure counts: the fast reader sees that, but none of the warnings.
-    if subject.kind == "JPEG":
-        told = [warning for warning in answer.warnings if warning.lower() in _JPEG_DAMAGE]
-        error = told[0] if told else jpeg_structure.jpeg_damage(subject.path)
-        return Answer(answer.tags, answer.warnings, error)
-    return Answer(answer.tags, answer.warnings, damage_in(answer.warnings))
-
-
-_JPEG_DAMAGE = frozenset({"missing jpeg sos", "jpeg format error"})
+def _opened(name: str, folder: int, opened: ExitStack) -> OpenFile | None:
+    """None where no file stands there that can be read: a link leads to nobody's sidecar."""
+    try:
+        fd = open_regular(name, folder)
+    except (OSError, NotARegularFile):
+        return None
+    opened.callback(os.close, fd)
+    return OpenFile(fd, name)

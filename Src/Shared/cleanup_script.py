@@ -1,6 +1,6 @@
-"""Retention: old heartbeats go, and nothing else ever does.
+"""Retention: old heartbeats, operations long ended and hashes of no use go, and nothing else ever does.
 
-`python -m Src.Shared.cleanup_script` deletes once; with `--every HOURS` it goes on until it is told to stop.
+`python -m Src.Shared.cleanup_script` deletes once; with `--every HOURS` it goes on until a signal stops it.
 What became of a file (`ingest_events`) is proof, and is kept.
 """
 
@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from Src.Shared.database import Database, LedgerTooNew, LedgerUnavailable
 from Src.Shared.logs import configure_logging
@@ -31,7 +31,22 @@ _DELETE = text("""
     ) RETURNING id
 """)
 
-log = logging.getLogger(__name__)
+# Of operations what has ended, and what stopped and nobody came back to. Of hashes what no import has met for long.
+OPERATIONS_DAYS, HASHES_DAYS = 30, 90
+_DELETE_OPERATIONS = text("""
+    DELETE FROM operations WHERE id IN (
+        SELECT id FROM operations WHERE heartbeat_at < now() - make_interval(days => :days)
+        ORDER BY heartbeat_at LIMIT :batch
+    ) RETURNING id
+""")
+_DELETE_HASHES = text("""
+    DELETE FROM hash_cache WHERE path_id IN (
+        SELECT path_id FROM hash_cache WHERE seen_at < now() - make_interval(days => :days)
+        ORDER BY seen_at LIMIT :batch
+    ) RETURNING path_id
+""")
+
+logger = logging.getLogger(__name__)
 
 
 def delete_old_heartbeats(
@@ -41,10 +56,25 @@ def delete_old_heartbeats(
 
     Raises LedgerUnavailable; what was deleted until then stays deleted.
     """
+    return _delete(database, _DELETE, retention_days, batch, stop)
+
+
+def delete_old_work(database: Database, *, batch: int = BATCH_SIZE, stop: threading.Event | None = None) -> int:
+    """Deletes operations of which nothing was heard for 30 days and hashes that were of no use for 90; how many rows.
+
+    Raises LedgerUnavailable as `delete_old_heartbeats`.
+    """
+    return sum(
+        _delete(database, statement, days, batch, stop)
+        for statement, days in ((_DELETE_OPERATIONS, OPERATIONS_DAYS), (_DELETE_HASHES, HASHES_DAYS))
+    )
+
+
+def _delete(database: Database, what: TextClause, days: int, batch: int, stop: threading.Event | None) -> int:
     deleted = 0
     while stop is None or not stop.is_set():
         with database.session() as session:
-            gone = len(session.execute(_DELETE, {"days": retention_days, "batch": batch}).all())
+            gone = len(session.execute(what, {"days": days, "batch": batch}).all())
         deleted += gone
         if gone < batch:
             break
@@ -58,18 +88,19 @@ def run(database: Database, retention_days: int, every: float, stop: threading.E
         try:
             database.ensure_ready(wait=5.0)
             deleted = delete_old_heartbeats(database, retention_days, stop=stop)
+            delete_old_work(database, stop=stop)
         except LedgerUnavailable as error:
-            log.warning("No cleaning up now, next try in %g s: %s", retry, error)
+            logger.warning("No cleaning up now, next try in %g s: %s", retry, error)
             stop.wait(retry)
             retry = min(2 * retry, LAST_RETRY)
             continue
-        log.info("Deleted %d heartbeats older than %d days", deleted, retention_days)
+        logger.info("Deleted %d status reports older than %d days", deleted, retention_days)
         retry = FIRST_RETRY
         stop.wait(every)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="cleanup_script", description="Deletes old heartbeats.")
+    parser = argparse.ArgumentParser(prog="cleanup_script", description="Deletes old status reports of services.")
     parser.add_argument("--every", type=float, metavar="HOURS", help="go on, every so many hours")
     options = parser.parse_args(arguments)
     if options.every is not None and not 0 < options.every < 1e6:
@@ -90,17 +121,18 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         database.ensure_ready()
         deleted = delete_old_heartbeats(database, settings.retention_days)
-        log.info("Deleted %d heartbeats older than %d days", deleted, settings.retention_days)
+        delete_old_work(database)
+        logger.info("Deleted %d status reports older than %d days", deleted, settings.retention_days)
         return 0
     except (LedgerUnavailable, LedgerTooNew) as error:
-        log.error("%s", error)
+        logger.error("%s", error)
         return 2
     finally:
         database.close()
 
 
 def _end(number: int, _frame: object) -> None:
-    log.info("Stopped by %s", signal.Signals(number).name)
+    logger.info("Stopped by %s", signal.Signals(number).name)
     sys.exit(0)
 
 

@@ -1,55 +1,83 @@
-"""The way to the ledger. Sessions only through a context manager; an absent ledger is one exception.
-
-The ledger's absence looks like many things (refused, lost, full, starting, stopping, read-only, silent);
-callers see LedgerUnavailable for all of them, and the errors of their own data as they are.
+"""The way to the ledger for all that writes, and asks for more than a few rows. Sessions only through a context
+manager; an absent ledger is one exception (`ledger_way.py`).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg2
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy import exc as sa_exc
+from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
-from Src.Shared.embedded_postgres import START_LIMIT, EmbeddedPostgres, EmbeddedPostgresError
-from Src.Shared.migrations import LedgerTooNew, migrate
-from Src.Shared.pg_connection import limited
+from Src.Shared.ledger_way import (
+    Ask,
+    LedgerRefused,
+    LedgerStarting,
+    LedgerUnavailable,
+    NewLedger,
+    connect_arguments,
+    embedded_ledger,
+    is_outage,
+    one_line,
+    session_limits,
+    started,
+)
+from Src.Shared.migrations import LedgerNotReady, LedgerTooNew, migrate
+from Src.Shared.postgres.embedded import START_LIMIT, EmbeddedPostgres
+from Src.Shared.postgres.roles import OWNER, role_of
 from Src.Shared.settings import Settings, load_settings
 
-__all__ = ["Database", "LedgerTooNew", "LedgerUnavailable", "get_db_session"]
-
-CONNECT_LIMIT = 5.0
-LOCK_LIMIT = 10.0
-IDLE_IN_TRANSACTION_LIMIT = 300.0  # a service stopped inside a session must not hold its locks for ever
-
-# SQLSTATEs that psycopg2 does not call operational: read-only after a failover, broken pages.
-_OUTAGE_CODES = ("25006", "XX001", "XX002")
-# Operational for psycopg2, but the fault of what was asked: over a limit, an object's wrong state.
-_OWN_FAULT_CLASSES = ("54", "55")
-_LOCK_TIMEOUT = "55P03"
+__all__ = [
+    "Database",
+    "LedgerRefused",
+    "LedgerStarting",
+    "LedgerTooNew",
+    "LedgerUnavailable",
+    "asking",
+    "get_db_session",
+]
 
 
-class LedgerUnavailable(Exception):
-    """The ledger cannot be reached or did not answer. The message is one line; the cause is chained."""
+def asking(session: Session) -> Ask:
+    """For what may be asked without SQLAlchemy too."""
+
+    def ask(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        rows = session.connection().exec_driver_sql(statement, dict(values) or None)
+        return [tuple(row) for row in rows]
+
+    return ask
 
 
 class Database:
     """Connections to one factory's ledger; thread-safe. Connects when first used.
 
-    `answer_limit` is how many seconds any one statement may take.
+    To the embedded server each `service` connects as its own role (see `postgres/roles.py`), to another one as the
+    settings say. `answer_limit` is how many seconds any one statement may take.
     """
 
     embedded: EmbeddedPostgres | None
 
-    def __init__(self, settings: Settings, *, service: str = "photo-factory", answer_limit: float = 30.0) -> None:
-        self.embedded = EmbeddedPostgres(settings.db_data) if settings.database_url is None else None
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        service: str = "photo-factory",
+        answer_limit: float = 30.0,
+        new: NewLedger = "of a new factory",
+    ) -> None:
+        """`new`: which ledger may be made where there is none. A person may ask for another one of this kind for a
+        vault that has originals, or for one of another kind."""
+        self._limits = settings.limits
+        self.embedded = embedded_ledger(settings, new)
         self._configured_url = settings.database_url
         self._service = service
         self._answer_limit = answer_limit
@@ -57,23 +85,27 @@ class Database:
         self._engine: Engine | None = None
         self._engine_url = ""
         self._process = os.getpid()
+        self._role = role_of(service) if self.embedded is not None else None
 
     @property
     def url(self) -> str:
-        """The SQLAlchemy URL; an embedded server is started if it is not running.
+        """The SQLAlchemy URL, for this service's role; an embedded server is started if it is not running.
 
         Raises LedgerUnavailable.
         """
         return self._url(START_LIMIT)
 
     def _url(self, wait: float) -> str:
+        url = self._owner_url(wait)
+        if self._role is None:
+            return url
+        return make_url(url).set(username=self._role).render_as_string(hide_password=False)
+
+    def _owner_url(self, wait: float) -> str:
         if self.embedded is None:
             assert self._configured_url is not None
             return self._configured_url
-        try:
-            return self.embedded.ensure_running(wait)
-        except EmbeddedPostgresError as error:
-            raise LedgerUnavailable(str(error)) from error
+        return started(self.embedded, wait)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -98,15 +130,27 @@ class Database:
                     session.close()
 
     def ensure_ready(self, wait: float = START_LIMIT) -> None:
-        """Starts the embedded server if it is down, connects, and brings the schema up to date.
+        """Starts the embedded server if it is down, connects, and brings the schema and the rights up to date: as
+        the ledger's owner, where the server is the embedded one.
 
         Raises LedgerTooNew, and LedgerUnavailable, also when the embedded server was not up within `wait`
         seconds: crash recovery takes its time and goes on. A service that must end quickly asks again and
         again, with a short `wait`.
         """
         engine = self._connected_engine(wait)
-        with self._outages_named(engine):
-            migrate(engine)
+        owner = engine
+        if self._role not in (None, OWNER):
+            owner = self._new_engine(self._owner_url(wait), poolclass=NullPool)
+        try:
+            with self._outages_named(engine):
+                migrate(owner)
+                if owner is not engine:
+                    engine.connect().close()
+        except LedgerNotReady as error:
+            raise LedgerUnavailable(str(error)) from error
+        finally:
+            if owner is not engine:
+                owner.dispose()
 
     def dispose(self) -> None:
         """Closes the idle connections; the next session opens new ones."""
@@ -133,34 +177,19 @@ class Database:
         with self._mutex:
             if self._engine is None or url != self._engine_url:
                 self.dispose()
-                self._engine, self._engine_url = self._new_engine(url), url
+                pool = {"pool_size": 2, "max_overflow": 1, "pool_timeout": self._answer_limit}
+                self._engine, self._engine_url = self._new_engine(url, **pool), url
             return self._engine
 
-    def _new_engine(self, url: str) -> Engine:
-        engine = create_engine(
-            url,
-            pool_size=2,
-            max_overflow=1,
-            pool_timeout=self._answer_limit,
-            connect_args={
-                "application_name": self._service,
-                "connection_factory": limited(CONNECT_LIMIT, self._answer_limit),
-                "keepalives_idle": 30,
-                "keepalives_interval": 10,
-                "keepalives_count": 3,
-            },
-        )
-        limits = {
-            "statement_timeout": self._answer_limit,  # what nobody waits for any more need not be finished
-            "lock_timeout": min(LOCK_LIMIT, self._answer_limit),
-            "idle_in_transaction_session_timeout": max(IDLE_IN_TRANSACTION_LIMIT, self._answer_limit),
-        }
-        settings = "; ".join(f"SET {name} = {int(seconds * 1000)}" for name, seconds in limits.items())
+    def _new_engine(self, url: str, **pool: Any) -> Engine:
+        arguments = connect_arguments(self._limits, self._service, self._answer_limit)
+        engine = create_engine(url, **pool, connect_args=arguments)
+        limits = session_limits(self._limits, self._answer_limit)
 
         @event.listens_for(engine, "connect")
         def set_limits(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
             cursor = connection.cursor()
-            cursor.execute(settings)
+            cursor.execute(limits)
             cursor.close()
             connection.commit()
 
@@ -173,38 +202,15 @@ class Database:
         except sa_exc.TimeoutError as error:  # of the pool
             raise LedgerUnavailable("all connections to the database are in use") from error
         except sa_exc.DBAPIError as error:
-            if not _is_outage(error.orig):
+            if not is_outage(error.orig):
                 raise
             engine.dispose()  # what one connection met, the idle ones will meet
-            raise LedgerUnavailable(_one_line(error.orig)) from error
+            raise LedgerUnavailable(one_line(error.orig)) from error
         except psycopg2.Error as error:
-            if not _is_outage(error):
+            if not is_outage(error):
                 raise
             engine.dispose()
-            raise LedgerUnavailable(_one_line(error)) from error
-
-
-def _is_outage(error: BaseException | None) -> bool:
-    code = getattr(error, "pgcode", None) or ""
-    if code in _OUTAGE_CODES or code == _LOCK_TIMEOUT:
-        return True
-    if isinstance(error, psycopg2.InterfaceError):  # the connection is closed already
-        return True
-    return isinstance(error, psycopg2.OperationalError) and code[:2] not in _OWN_FAULT_CLASSES
-
-
-def _one_line(error: BaseException | None) -> str:
-    """libpq indents what goes on, be it a sentence or only a line."""
-    told = ""
-    for line in str(error).splitlines():
-        words = " ".join(line.split())
-        if not told or not words:
-            told += words
-        elif not line[0].isspace():
-            told += f"; {words}"
-        else:
-            told += f". {words}" if words[0].isupper() else f" {words}"
-    return told or "the connection to the database was lost"
+            raise LedgerUnavailable(one_line(error)) from error
 
 
 _default: Database | None = None

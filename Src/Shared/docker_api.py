@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from Src.Shared.services import SERVICES, service_named
+
 if TYPE_CHECKING:
     from docker import APIClient
 
 TIMEOUT = 5  # seconds that the engine may be silent
 LINE_LIMIT = 4000  # characters of a log line
 
-# Service, as the ledger and docker-compose.yml call it -> container.
-CONTAINERS = {
-    "librarian": "librarian",
-    "dashboard": "dashboard",
-    "service-monitor": "service_monitor",
-    "factory-db": "factory_postgres",
-    "syncthing": "syncthing",
-    "docker-proxy": "docker_proxy",
-    "gate": "factory_gate",
-}
+# Service, as the ledger and docker-compose.yml call it -> container, of a stack without a name of its own.
+CONTAINERS = {service.name: service.container for service in SERVICES}
+
+
+def container_name(service: str, factory_name: str | None) -> str:
+    """The container of a service, in the stack of that FACTORY_NAME."""
+    name = service_named(service).container
+    return f"{factory_name}_{name}" if factory_name else name
 
 
 class DockerUnavailable(Exception):
@@ -60,8 +60,9 @@ class LogLine:
 class DockerApi:
     """The Docker API at one address (`unix://...` or `tcp://...`); thread-safe. Connects when asked."""
 
-    def __init__(self, host: str, timeout: int = TIMEOUT) -> None:
+    def __init__(self, host: str, factory_name: str | None = None, timeout: int = TIMEOUT) -> None:
         self._host = host
+        self._factory_name = factory_name
         self._timeout = timeout
 
     def containers(self) -> list[Container]:
@@ -73,7 +74,8 @@ class DockerApi:
 
         found = []
         with self._client() as client:
-            for service, name in CONTAINERS.items():
+            for service in CONTAINERS:
+                name = container_name(service, self._factory_name)
                 with suppress(NotFound):
                     found.append(_container(service, name, client.inspect_container(name)))
         return found
@@ -85,7 +87,9 @@ class DockerApi:
         """
         from docker.errors import NotFound
 
-        name = CONTAINERS[service]
+        if service not in CONTAINERS:
+            raise KeyError(service)
+        name = container_name(service, self._factory_name)
         with self._client() as client:
             try:
                 text = client.logs(name, stdout=True, stderr=True, timestamps=True, tail=count)

@@ -6,16 +6,17 @@ import logging
 import math
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import func, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from Src.Shared.database import Database, LedgerUnavailable
+from Src.Shared.database import Database, LedgerStarting, LedgerUnavailable
+from Src.Shared.instance import ONE, Instance
 from Src.Shared.ledger_text import plain_text
-from Src.Shared.liveness import LivenessFile
+from Src.Shared.liveness import LivenessFile, still_words
 from Src.Shared.migrations import LedgerTooNew
 from Src.Shared.models import SystemStatus, SystemStatusHistory
 
@@ -25,9 +26,11 @@ CHANGE_INTERVAL = 1.0  # seconds between two writes at least, however often the 
 RETRY_INTERVAL = 5.0  # seconds to the next try while the ledger is away
 READY_LIMIT = 5.0  # seconds to wait for a database that is starting
 STOP_LIMIT = 3.0  # seconds that the last heartbeat may take
+LOOK_AGAIN = 60.0  # seconds
 TEXT_LIMIT = 2000  # characters; a message is for people to read
+_NO_TABLE = "42P01"  # SQLSTATE; the next heartbeat has the tables made
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +39,34 @@ class _Report:
     current_task: str
     message: str | None = None
     details: dict[str, Any] | None = None
+    waits: bool = False
 
 
 class HeartbeatService:
     """A thread that writes the heartbeats of one service. Nothing that happens to it reaches the service.
 
-    Each heartbeat replaces the service's row of `system_status` and adds one to `system_status_history`.
+    Each heartbeat replaces the row of this instance in `system_status` and adds one to `system_status_history`.
     `interval` is in seconds. `touch` belongs in the service's own loop, whose life a thread does not prove.
     """
 
     def __init__(
-        self, database: Database, service_name: str, interval: float, liveness_file: Path | None = None
+        self,
+        database: Database,
+        service_name: str,
+        interval: float,
+        liveness_file: Path | None = None,
+        loop_limit: float = math.inf,
+        instance: Instance = ONE,
     ) -> None:
+        """`loop_limit`: seconds without a `touch` after which the loop stands still, which is an ERROR."""
         self._database = database
         self._service = service_name
+        self._instance = instance
         self._interval = interval
         self._liveness = None if liveness_file is None else LivenessFile(liveness_file)
+        self._loop_limit = loop_limit
+        self._moved: float | None = None  # when the loop did last, on a clock that does not run while a machine sleeps
+        self._told_still = False
         self._changed = threading.Condition()
         self._report = _Report("OK", "starting")
         self._urgent = False
@@ -71,21 +86,28 @@ class HeartbeatService:
         current_task: str,
         message: str | None = None,
         details: dict[str, Any] | None = None,
+        *,
+        waits: bool = False,
     ) -> None:
         """What the next heartbeat will say. Takes microseconds, from any thread.
 
-        `message` is the reason of a WARNING or ERROR, `details` anything JSON can hold. A change of `status`
-        is written at once, anything else with the next heartbeat.
+        `message` is the reason of a WARNING or ERROR, `details` anything JSON can hold, `waits`: the service cannot
+        begin its work yet. A change of `status`, and the end of such waiting, are written at once, anything else with
+        the next heartbeat.
         """
-        report = _Report(status, current_task, message, details)
+        report = _Report(status, current_task, message, details, waits)
         with self._changed:
-            if status != self._report.status:
+            if status != self._report.status or (self._report.waits and not waits):
                 self._urgent = True
                 self._changed.notify()
             self._report = report
 
     def touch(self) -> None:
-        """Called in each round of the service's main loop: touches the liveness file."""
+        """Called in each round of the service's main loop, and where it waits or works for long.
+
+        It touches the liveness file, and is what the thread knows of the loop's life.
+        """
+        self._moved = time.monotonic()
         if self._liveness is not None:
             self._liveness.touch()
 
@@ -103,22 +125,42 @@ class HeartbeatService:
         while True:
             with self._changed:
                 while not self._stopping:
+                    self._urgent |= (self._still_for() is not None) != self._told_still
                     left = (urgent_due if self._urgent else due) - time.monotonic()
                     if left <= 0:
                         break
-                    self._changed.wait(left)
+                    self._changed.wait(min(left, self._until_it_may_be_still()))
                 report, last = self._report, self._stopping
+                still = None if last else self._still_for()
+                self._told_still = still is not None
                 self._urgent = False
+            if still is not None:
+                report = replace(report, status="ERROR", message=still_words(still))
             written = self._write(report)
             if last:
                 return
             urgent_due = time.monotonic() + CHANGE_INTERVAL
             due = time.monotonic() + (self._interval if written else min(self._interval, RETRY_INTERVAL))
 
+    def _still_for(self) -> float | None:
+        """Seconds for which the loop has stood still; None while that is not too long."""
+        if self._moved is None:
+            return None
+        stood = time.monotonic() - self._moved
+        return stood if stood > self._loop_limit else None
+
+    def _until_it_may_be_still(self) -> float:
+        """Seconds until that has to be asked again."""
+        if self._moved is None or math.isinf(self._loop_limit):
+            return LOOK_AGAIN
+        return max(CHANGE_INTERVAL, self._moved + self._loop_limit - time.monotonic())
+
     def _write(self, report: _Report) -> bool:
         try:
             values = {
                 "service_name": self._service,
+                "instance": self._instance.name,
+                "host": self._instance.host,
                 "status": report.status,
                 "current_task": _text(report.current_task),
                 "message": None if report.message is None else _text(report.message),
@@ -136,7 +178,9 @@ class HeartbeatService:
                 session.execute(
                     upsert(SystemStatus)
                     .values(**latest)
-                    .on_conflict_do_update(index_elements=[SystemStatus.service_name], set_=latest)
+                    .on_conflict_do_update(
+                        index_elements=[SystemStatus.service_name, SystemStatus.instance], set_=latest
+                    )
                 )
                 session.execute(insert(SystemStatusHistory).values(**values, heartbeat_timestamp=func.now()))
         except Exception as error:
@@ -144,7 +188,7 @@ class HeartbeatService:
             self._note_outage(error)
             return False
         if self._outage:
-            log.info("Heartbeats of %s reach the ledger again", self._service)
+            logger.info("What %s reports reaches the database again", self._service)
             self._outage = ""
         return True
 
@@ -154,10 +198,17 @@ class HeartbeatService:
         if kind == self._outage:
             return
         self._outage = kind
-        if isinstance(error, LedgerUnavailable | LedgerTooNew):
-            log.warning("No heartbeat of %s: %s", self._service, error)
+        if isinstance(error, LedgerStarting):
+            logger.info("What %s reports is recorded as soon as the database has started", self._service)
+        elif isinstance(error, LedgerUnavailable | LedgerTooNew):
+            logger.warning("What %s reports cannot be recorded: %s", self._service, error)
+        elif getattr(getattr(error, "orig", None), "pgcode", None) == _NO_TABLE:
+            logger.warning(
+                "What %s reports cannot be recorded: another or a new database stands in the place of this one",
+                self._service,
+            )
         else:
-            log.error("No heartbeat of %s", self._service, exc_info=error)
+            logger.error("What %s reports cannot be recorded", self._service, exc_info=error)
 
 
 def _text(value: str) -> str:

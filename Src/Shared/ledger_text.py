@@ -11,6 +11,7 @@ import re
 
 _ESCAPED = re.compile(r"\\(\\|x[0-9a-f]{2})")
 _TO_ESCAPE = re.compile("[\\\\\ud800-\udfff]")
+_INT8 = 2**63 - 1
 
 
 def to_ledger(name: str) -> str:
@@ -36,3 +37,8 @@ def _escape(match: re.Match[str]) -> str:
 def _unescape(match: re.Match[str]) -> str:
     code = match[1]
     return "\\" if code == "\\" else chr(0xDC00 + int(code[1:], 16))
+
+
+def int8(value: int) -> int:
+    """The nearest number that the ledger can hold: a file's time in nanoseconds may be beyond it."""
+    return value if -_INT8 <= value <= _INT8 else max(-_INT8, min(value, _INT8))

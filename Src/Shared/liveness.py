@@ -13,9 +13,19 @@ import sys
 import time
 from pathlib import Path
 
+from Src.Shared.disk.making import PRIVATE, PRIVATE_FILE, make_folder
+
 TOUCH_INTERVAL = 1.0  # seconds; a touch sooner than that after the last one does nothing
 
-log = logging.getLogger(__name__)
+ONLY = "1"  # the instance of a service of which there is one at a time
+
+logger = logging.getLogger(__name__)
+
+
+def liveness_file(run: Path, service: str, instance: str = ONLY) -> Path:
+    """The file of one instance; its number, which its name ends with, is its own on this machine."""
+    number = instance.rpartition("/")[2]
+    return run / (f"{service}.alive" if number == ONLY else f"{service}-{number}.alive")
 
 
 class LivenessFile:
@@ -36,14 +46,49 @@ class LivenessFile:
             try:
                 os.utime(self._path)
             except FileNotFoundError:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._path.touch()
+                make_folder(self._path.parent, PRIVATE)
+                self._path.touch(PRIVATE_FILE)
         except OSError as error:
             if not self._failing:
-                log.warning("The liveness file cannot be touched, health checks will fail: %s", error)
+                logger.warning("The liveness file cannot be touched, health checks will fail: %s", error)
             self._failing = True
         else:
             self._failing = False
+
+
+class Lives:
+    """What the liveness files of services on this machine say."""
+
+    def __init__(self, folder: Path, loop_limit: float, host: str | None = None) -> None:
+        """`host`: this machine, as heartbeats name it."""
+        self._folder = folder
+        self._loop_limit = loop_limit
+        self._host = host
+
+    def age(self, service: str, instance: str = ONLY) -> float | None:
+        """Seconds since its loop moved; None: it never did, or not here."""
+        try:
+            return max(0.0, time.time() - liveness_file(self._folder, service, instance).stat().st_mtime)
+        except OSError:
+            return None
+
+    def stands_still(
+        self, service: str, heartbeat_age: float, instance: str = ONLY, host: str | None = None
+    ) -> float | None:
+        """For how many seconds a loop has stood still that should move; None: it moves, or nobody can say here.
+
+        The file alone may be of a service that has moved to another machine: only where the heartbeats have stopped as
+        well, and came from here, is it the process. (Where they go on, they say it themselves.)
+        """
+        if host is not None and self._host is not None and host != self._host:
+            return None
+        age = self.age(service, instance)
+        return age if age is not None and min(age, heartbeat_age) > self._loop_limit else None
+
+
+def still_words(seconds: float) -> str:
+    """What is said of a loop that has not moved for so long."""
+    return f"the loop has stood still for {seconds:.0f} s"
 
 
 def problem_with(path: Path, max_age: float) -> str | None:

@@ -13,11 +13,13 @@ import os
 import re
 import sys
 from datetime import datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from Src.Shared.disk.making import PRIVATE, make_folder, private_file
 from Src.Shared.runner_watch import VARIABLE as RUNNER
 from Src.Shared.settings import Settings
 
@@ -64,10 +66,15 @@ def local_log(settings: Settings, service: str) -> Path:
     return settings.run / "logs" / f"{service}.log"
 
 
+class _PrivateLog(RotatingFileHandler):
+    def _open(self) -> TextIOWrapper:
+        return cast(TextIOWrapper, open(self.baseFilename, self.mode, encoding=self.encoding, opener=private_file))
+
+
 def _log_file(path: Path) -> list[logging.Handler]:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return [RotatingFileHandler(path, maxBytes=LOG_FILE_SIZE, backupCount=1, encoding="utf-8")]
+        make_folder(path.parent, PRIVATE, below=path.parent.parent)
+        return [_PrivateLog(path, maxBytes=LOG_FILE_SIZE, backupCount=1, encoding="utf-8")]
     except OSError as error:
         print(f"{path}: cannot be written, so the dashboard has no log to show: {error.strerror}", file=sys.stderr)
         return []

@@ -17,6 +17,7 @@ from sqlalchemy import (
     CheckConstraint,
     Date,
     Float,
+    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -34,8 +35,21 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 ASSET_STAGES = ("geocoded", "thumbnailed", "backed_up")
 SERVICE_STATUSES = ("OK", "WARNING", "ERROR")
-FATES = ("ingested", "duplicate", "restored", "not_media", "failed", "dead_letter")
-INBOX_STATES = ("failing", "dead_letter", "not_media")
+FATES = ("ingested", "duplicate", "restored", "rebuilt", "unwanted", "companion", "not_media", "failed", "dead_letter")
+SOURCES = ("inbox", "import", "vault")
+FINDINGS = ("gone", "not_a_file", "size", "content", "unreadable", "writable")
+INBOX_STATES = ("failing", "dead_letter", "not_media", "companion", "sidecar", "unreadable", "link", "special")
+COMPANION_KINDS = ("xmp", "aae", "thm", "audio", "srt", "lrv", "takeout")
+RELATIONS = ("live_photo", "raw_jpeg", "edited")
+
+ACT_STATUSES = ("pending", "running", "done", "failed", "undone")
+OVERLAY_FIELDS = (
+    *("rating", "captured_at", "location", "title", "description", "hidden", "rotation"),
+    *("tag", "album", "person", "removed"),
+)
+XMP_FIELDS = ("rating", "captured_at", "location", "title", "description", "tag")  # that XMP files say
+ROTATIONS = (0, 90, 180, 270)
+OPERATION_STATUSES = ("pending", "running", "paused", "completed", "failed", "cancelled")
 
 INSTANT = TIMESTAMP(timezone=True)
 
@@ -50,8 +64,29 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(int=value)
 
 
+# What leads to the disk has the shape that it must have. In PostgreSQL's expressions `$` is the very end of a text.
+_SHA256 = "file_hash ~ '^[0-9a-f]{64}$'"
+_ORIGINAL = (
+    "final_path ~ '^Originals/[0-9]{4}/[0-9]{4}-[0-9]{2}-[0-9]{2}/[^/]+$' "
+    "AND substr(final_path, 11, 4) = substr(final_path, 16, 4) AND final_path !~ '/[.]{1,2}$'"
+)
+
+# An original's, or one in the trash.
+_PLACE = (
+    f"({_ORIGINAL}) OR ({_ORIGINAL.replace('Originals', 'Trash').replace('11, 4', '7, 4').replace('16, 4', '12, 4')})"
+)
+_TRASHED = _PLACE.partition(" OR ")[2]
+
+
 def _one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+# Decisions that the XMP files beside originals do not say yet.
+NOT_IN_XMP = f"NOT is_in_xmp AND file_hash IS NOT NULL AND {_one_of('field', XMP_FIELDS)}"
+
+# Whose date is a guess: nothing in the file says it, or not exactly.
+GUESSED_DATE = "date_source IN ('filename', 'mtime', 'arrival') OR date_precision IN ('month', 'year')"
 
 
 class Base(DeclarativeBase):
@@ -93,8 +128,19 @@ class MediaAsset(Base):
     has_errors: Mapped[bool] = mapped_column(Boolean, server_default=false())
     error_message: Mapped[str | None] = mapped_column(Text)
     verified_at: Mapped[datetime | None] = mapped_column(INSTANT)
+    date_precision: Mapped[str] = mapped_column(Text, server_default=text("'second'"))
+    orientation: Mapped[int | None] = mapped_column(SmallInteger)  # how a viewer must turn it, as EXIF numbers it
+    title: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text)
+    is_hidden: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    rotation: Mapped[int] = mapped_column(SmallInteger, server_default="0")  # degrees clockwise, after `orientation`
+    content_id: Mapped[str | None] = mapped_column(Text)  # Apple's: a Live Photo and its film have the same
+    burst_id: Mapped[str | None] = mapped_column(Text)  # the same for all photos of one burst
+    is_motion_photo: Mapped[bool] = mapped_column(Boolean, server_default=false())  # a film is in the same file
 
     __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_media_assets_file_hash"),
+        CheckConstraint(_ORIGINAL, name="ck_media_assets_final_path"),
         Index("uq_media_assets_file_hash", "file_hash", unique=True),
         Index("uq_media_assets_final_path", "final_path", unique=True),
         Index("ix_media_assets_captured_at", "captured_at"),
@@ -105,6 +151,112 @@ class MediaAsset(Base):
             for stage in ASSET_STAGES
         ),
         Index("ix_media_assets_errors", "id", postgresql_where=text("has_errors")),
+        Index("ix_media_assets_guessed", "captured_at", "id", postgresql_where=text(GUESSED_DATE)),
+        CheckConstraint("date_precision IN ('second', 'day', 'month', 'year')", name="ck_media_assets_date_precision"),
+        Index("ix_media_assets_folder", literal_column("substr(final_path, 16, 10)").label("day")),
+        Index("ix_media_assets_hidden", "captured_at", "id", postgresql_where=text("is_hidden")),
+        CheckConstraint(f"rotation IN {ROTATIONS}", name="ck_media_assets_rotation"),
+        Index("ix_media_assets_favourites", "captured_at", "id", postgresql_where=text("rating = 5")),
+        *(
+            Index(f"ix_media_assets_{column}", column, postgresql_where=text(f"{column} IS NOT NULL"))
+            for column in ("content_id", "burst_id")
+        ),
+    )
+
+
+class AssetTag(Base):
+    """A word for an original: what its file says, and what people add."""
+
+    __tablename__ = "asset_tags"
+
+    asset_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)  # of media_assets
+    tag: Mapped[str] = mapped_column(Text, primary_key=True)
+
+    __table_args__ = (Index("ix_asset_tags_tag", literal_column("lower(tag)").label("tag")),)
+
+
+class Album(Base):
+    """A collection that a person has made."""
+
+    __tablename__ = "albums"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(Text)
+    cover_hash: Mapped[str | None] = mapped_column(String(64))  # file_hash of media_assets; None: its first original
+    made_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint(_SHA256.replace("file_hash", "cover_hash"), name="ck_albums_cover_hash"),
+        Index("uq_albums_name", literal_column("lower(name)").label("name"), unique=True),
+    )
+
+
+class AlbumItem(Base):
+    """An original in an album, and where in it."""
+
+    __tablename__ = "album_items"
+
+    album_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)  # of albums
+    asset_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)  # of media_assets
+    position: Mapped[int] = mapped_column(BigInteger)  # ascending, with gaps
+
+    __table_args__ = (
+        Index("ix_album_items_asset_id", "asset_id"),
+        Index("ix_album_items_position", "album_id", "position"),
+    )
+
+
+class Act(Base):
+    """What a person has done to originals, or wants to be done: who, what, and with which words."""
+
+    __tablename__ = "acts"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)
+    happened_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    who: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)  # the command's name: rate, tag, redate, undo, ...
+    selection: Mapped[str | None] = mapped_column(Text)  # as it was written; what it meant is in the events
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    status: Mapped[str] = mapped_column(Text)
+    message: Mapped[str | None] = mapped_column(Text)
+    undoes: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))  # the act that this one took back
+
+    __table_args__ = (
+        CheckConstraint(_one_of("status", ACT_STATUSES), name="ck_acts_status"),
+        Index("ix_acts_happened_at", "happened_at", "id"),
+        Index("ix_acts_open", "id", postgresql_where=text("status IN ('pending', 'running')")),
+    )
+
+
+class OverlayEvent(Base):
+    """One decision about one original: what was, and what is from then on. Rows are only ever added.
+
+    Identity is the content's hash: a ledger that is made anew gives originals other ids.
+    """
+
+    __tablename__ = "overlay_events"
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)  # the order of decisions
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), default=new_id)
+    act_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))  # of acts
+    happened_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    who: Mapped[str] = mapped_column(Text)
+    file_hash: Mapped[str | None] = mapped_column(String(64))  # None: about an album itself
+    field: Mapped[str] = mapped_column(Text)
+    before: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    after: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    undoes: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))  # the event that this one took back
+    is_mirrored: Mapped[bool] = mapped_column(Boolean, server_default=false())  # it stands beside the vault too
+    is_in_xmp: Mapped[bool] = mapped_column(Boolean, server_default=false())  # the original's XMP files say it
+
+    __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_overlay_events_file_hash"),
+        CheckConstraint(_one_of("field", OVERLAY_FIELDS), name="ck_overlay_events_field"),
+        Index("uq_overlay_events_id", "id", unique=True),
+        Index("ix_overlay_events_file_hash", "file_hash", "seq"),
+        Index("ix_overlay_events_act_id", "act_id"),
+        Index("ix_overlay_events_not_mirrored", "seq", postgresql_where=text("NOT is_mirrored")),
+        Index("ix_overlay_events_not_in_xmp", "seq", postgresql_where=text(NOT_IN_XMP)),
     )
 
 
@@ -158,7 +310,7 @@ class IngestEvent(Base):
     id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)
     happened_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
     fate: Mapped[str] = mapped_column(Text)
-    source: Mapped[str] = mapped_column(Text)  # inbox or import
+    source: Mapped[str] = mapped_column(Text)  # inbox or import; vault: it stood there without a row
     original_name: Mapped[str] = mapped_column(Text)
     original_path: Mapped[str] = mapped_column(Text)
     file_hash: Mapped[str | None] = mapped_column(String(64))
@@ -170,8 +322,10 @@ class IngestEvent(Base):
     next_try_at: Mapped[datetime | None] = mapped_column(INSTANT)
 
     __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_ingest_events_file_hash"),
+        CheckConstraint(_ORIGINAL, name="ck_ingest_events_final_path"),
         CheckConstraint(_one_of("fate", FATES), name="ck_ingest_events_fate"),
-        CheckConstraint(_one_of("source", ("inbox", "import")), name="ck_ingest_events_source"),
+        CheckConstraint(_one_of("source", SOURCES), name="ck_ingest_events_source"),
         Index("ix_ingest_events_happened_at", "happened_at"),
         Index("ix_ingest_events_file_hash", "file_hash"),
         # Hash, because a path may be longer than a b-tree entry.
@@ -184,8 +338,223 @@ class IngestEvent(Base):
     )
 
 
+class Companion(Base):
+    """A file that belongs to one original, and stands beside it: no other original takes anything from it."""
+
+    __tablename__ = "companions"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)
+    original_hash: Mapped[str | None] = mapped_column(String(64))  # file_hash of media_assets; None: filed without one
+    kind: Mapped[str] = mapped_column(Text)
+    path_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))  # of original_path
+    original_path: Mapped[str] = mapped_column(Text)  # relative to the inbox; absolute where it was imported
+    companion_hash: Mapped[str] = mapped_column(String(64))  # SHA-256 of what came in, lower-case hex
+    companion_size: Mapped[int] = mapped_column(BigInteger)
+    moved_from: Mapped[str | None] = mapped_column(Text)  # where its photo stood, until nothing stands there any more
+    recorded_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    final_path: Mapped[str | None] = mapped_column(Text)  # where it stands, or, without filed_at, is about to
+    filed_at: Mapped[datetime | None] = mapped_column(INSTANT)
+    left_path: Mapped[str | None] = mapped_column(Text)  # where it stood, until nothing of it stands there any more
+    standing_hash: Mapped[str | None] = mapped_column(String(64))  # of an XMP file, as it was last seen; None: never
+    standing_size: Mapped[int | None] = mapped_column(BigInteger)
+    standing_mtime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    coming_hash: Mapped[str | None] = mapped_column(String(64))  # of what we are about to write there
+    is_ours: Mapped[bool] = mapped_column(Boolean, server_default=false())  # what stands there, we wrote
+    made_here: Mapped[bool] = mapped_column(Boolean, server_default=false())  # it never came in: it was written here
+    says: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # what it said when last seen
+
+    __table_args__ = (
+        CheckConstraint(_one_of("kind", COMPANION_KINDS), name="ck_companions_kind"),
+        CheckConstraint(_SHA256.replace("file_hash", "original_hash"), name="ck_companions_original_hash"),
+        CheckConstraint(_SHA256.replace("file_hash", "companion_hash"), name="ck_companions_companion_hash"),
+        CheckConstraint(_ORIGINAL, name="ck_companions_final_path"),
+        CheckConstraint(_ORIGINAL.replace("final_path", "left_path"), name="ck_companions_left_path"),
+        *(
+            CheckConstraint(_SHA256.replace("file_hash", name), name=f"ck_companions_{name}")
+            for name in ("standing_hash", "coming_hash")
+        ),
+        Index("ix_companions_coming", "id", postgresql_where=text("coming_hash IS NOT NULL")),
+        CheckConstraint(_ORIGINAL.replace("final_path", "moved_from"), name="ck_companions_moved_from"),
+        Index("uq_companions_path_id_companion_hash", "path_id", "companion_hash", unique=True),
+        Index("uq_companions_final_path", "final_path", unique=True, postgresql_where=text("final_path IS NOT NULL")),
+        Index(
+            "ix_companions_folder",
+            literal_column("substr(final_path, 16, 10)").label("day"),
+            postgresql_where=text("final_path IS NOT NULL"),
+        ),
+        Index("ix_companions_original_hash", "original_hash"),
+        Index("ix_companions_moved_from", "id", postgresql_where=text("moved_from IS NOT NULL")),
+        Index(
+            "ix_companions_unfinished",
+            "id",
+            postgresql_where=text("(final_path IS NOT NULL AND filed_at IS NULL) OR left_path IS NOT NULL"),
+        ),
+    )
+
+
+class AssetRelation(Base):
+    """What two originals have to do with each other. An edited copy, a film of a Live Photo, … points to the other."""
+
+    __tablename__ = "asset_relations"
+
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    from_hash: Mapped[str] = mapped_column(String(64), primary_key=True)  # file_hash of media_assets
+    to_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    recorded_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+
+    __table_args__ = (
+        CheckConstraint(_one_of("kind", RELATIONS), name="ck_asset_relations_kind"),
+        CheckConstraint(_SHA256.replace("file_hash", "from_hash"), name="ck_asset_relations_from_hash"),
+        CheckConstraint(_SHA256.replace("file_hash", "to_hash"), name="ck_asset_relations_to_hash"),
+        Index("ix_asset_relations_to_hash", "to_hash"),
+    )
+
+
+class VaultRow(Base):
+    """The one vault that this ledger belongs to; at most one row. None: the ledger was never used with a vault."""
+
+    __tablename__ = "vault"
+
+    is_only_row: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=true())
+    vault_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))  # the same is in the vault's marker
+    ledger_kind: Mapped[str] = mapped_column(Text)  # embedded, stack, external HOST:PORT/NAME
+    bound_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    rebuilding_since: Mapped[datetime | None] = mapped_column(INSTANT)  # until then nothing is filed
+    looked_at: Mapped[datetime | None] = mapped_column(INSTANT)  # when the last look at all originals ended
+    looked_originals: Mapped[int | None] = mapped_column(BigInteger)
+    manifest_head: Mapped[str | None] = mapped_column(String(64))  # of the chain; None: no manifest was ever written
+
+    __table_args__ = (
+        CheckConstraint("is_only_row", name="ck_vault_only_row"),
+        CheckConstraint(_SHA256.replace("file_hash", "manifest_head"), name="ck_vault_manifest_head"),
+    )
+
+
+class ManifestMark(Base):
+    """A day whose manifests are out of date. Written by triggers on `media_assets` and `companions`."""
+
+    __tablename__ = "manifest_marks"
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    day: Mapped[str] = mapped_column(Text)  # the name of its folder
+    marked_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+
+
+class OriginalFinding(Base):
+    """What is wrong with the file of an original, as it was last looked at."""
+
+    __tablename__ = "original_findings"
+
+    asset_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)  # of media_assets
+    finding: Mapped[str] = mapped_column(Text)
+    final_path: Mapped[str] = mapped_column(Text)
+    message: Mapped[str] = mapped_column(Text)
+    first_seen_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    last_seen_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+
+    __table_args__ = (CheckConstraint(_one_of("finding", FINDINGS), name="ck_original_findings_finding"),)
+
+
+class OriginalLook(Base):
+    """The time of an original's file when its bytes were last known to be right: a change shows that somebody wrote."""
+
+    __tablename__ = "original_looks"
+
+    asset_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)  # of media_assets
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    ingested_at: Mapped[datetime] = mapped_column(INSTANT)  # of media_assets: another file may take the place
+
+
+class FileMove(Base):
+    """A file of the vault or the trash that is about to go elsewhere. The row is there before the file moves.
+
+    It goes in the transaction that changes the rows of what was moved: what is left here, a killed run has begun.
+    """
+
+    __tablename__ = "file_moves"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)
+    act_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))  # of acts
+    file_hash: Mapped[str] = mapped_column(String(64))  # of the original
+    file_size: Mapped[int] = mapped_column(BigInteger)  # of the file that moves
+    companion_id: Mapped[uuid.UUID | None] = mapped_column(UUID(as_uuid=True))  # it stands beside the original
+    from_path: Mapped[str] = mapped_column(Text)
+    to_path: Mapped[str | None] = mapped_column(Text)  # None: from the trash for good
+
+    __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_file_moves_file_hash"),
+        CheckConstraint(_PLACE.replace("final_path", "from_path"), name="ck_file_moves_from_path"),
+        CheckConstraint(_PLACE.replace("final_path", "to_path"), name="ck_file_moves_to_path"),
+        CheckConstraint("to_path IS NOT NULL OR starts_with(from_path, 'Trash/')", name="ck_file_moves_for_good"),
+    )
+
+
+class LeftPath(Base):
+    """A path of the vault at which an original stood. Nothing else ever gets it (promise 1)."""
+
+    __tablename__ = "left_paths"
+
+    final_path: Mapped[str] = mapped_column(Text, primary_key=True)
+    file_hash: Mapped[str] = mapped_column(String(64))  # of what stood there; it may come back
+    act_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))  # the last that moved it from there
+
+    __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_left_paths_file_hash"),
+        CheckConstraint(_ORIGINAL, name="ck_left_paths_final_path"),
+        Index("ix_left_paths_act_id", "act_id"),
+    )
+
+
+class TrashItem(Base):
+    """An original that a person has removed, and that can come back as it was."""
+
+    __tablename__ = "trash"
+
+    file_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    file_size: Mapped[int] = mapped_column(BigInteger)
+    original_name: Mapped[str] = mapped_column(Text)
+    trash_path: Mapped[str] = mapped_column(Text)  # relative to the storage root
+    removed_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    removed_by: Mapped[str] = mapped_column(Text)
+    act_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))  # of acts
+    asset: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the whole row of media_assets
+    belongings: Mapped[dict[str, Any]] = mapped_column(JSONB)  # by table: the rows that had its id
+    companions: Mapped[dict[str, Any]] = mapped_column(JSONB)  # by id: where in the trash each stands
+
+    __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_trash_file_hash"),
+        CheckConstraint(_TRASHED.replace("final_path", "trash_path"), name="ck_trash_trash_path"),
+        Index("uq_trash_trash_path", "trash_path", unique=True),
+        Index("ix_trash_removed_at", "removed_at"),
+    )
+
+
+class Tombstone(Base):
+    """What a person has removed for good: no bytes of it are left here, and it does not come back by itself."""
+
+    __tablename__ = "tombstones"
+
+    file_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    file_size: Mapped[int] = mapped_column(BigInteger)
+    original_name: Mapped[str] = mapped_column(Text)
+    final_path: Mapped[str] = mapped_column(Text)  # where it stood in the vault
+    removed_at: Mapped[datetime] = mapped_column(INSTANT)
+    removed_by: Mapped[str] = mapped_column(Text)
+    emptied_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    emptied_by: Mapped[str] = mapped_column(Text)
+    act_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))  # the one that emptied the trash
+
+    __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_tombstones_file_hash"),
+        CheckConstraint(_ORIGINAL, name="ck_tombstones_final_path"),
+    )
+
+
 class InboxFile(Base):
-    """A file that stays in the inbox, and why: it will be tried again, is a dead letter, or is not media."""
+    """What stays in the inbox, or in an imported folder, and why.
+
+    A file that will be tried again, is a dead letter, or is not media; and what nobody can file as it is.
+    """
 
     __tablename__ = "inbox_files"
 
@@ -200,6 +569,7 @@ class InboxFile(Base):
     next_try_at: Mapped[datetime | None] = mapped_column(INSTANT)
     first_seen_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    file_anyway: Mapped[bool] = mapped_column(Boolean, server_default=false())  # a sidecar: a person said so
 
     __table_args__ = (
         CheckConstraint(_one_of("state", INBOX_STATES), name="ck_inbox_files_state"),
@@ -208,7 +578,7 @@ class InboxFile(Base):
 
 
 class SystemStatus(Base):
-    """The latest heartbeat of each service."""
+    """The latest heartbeat of each instance of a service."""
 
     __tablename__ = "system_status"
 
@@ -219,6 +589,8 @@ class SystemStatus(Base):
     message: Mapped[str | None] = mapped_column(Text)  # the reason of a WARNING or ERROR
     interval_seconds: Mapped[float] = mapped_column(Float)  # three of them without a heartbeat mean silence
     details: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    instance: Mapped[str] = mapped_column(Text, primary_key=True, server_default=text("'1'"))  # see instance.py
+    host: Mapped[str | None] = mapped_column(Text)  # the machine that it runs on
 
     __table_args__ = (CheckConstraint(_one_of("status", SERVICE_STATUSES), name="ck_system_status_status"),)
 
@@ -234,8 +606,95 @@ class SystemStatusHistory(Base):
     status: Mapped[str] = mapped_column(Text)
     current_task: Mapped[str | None] = mapped_column(Text)
     message: Mapped[str | None] = mapped_column(Text)
+    instance: Mapped[str] = mapped_column(Text, server_default=text("'1'"))
+    host: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
         Index("ix_system_status_history_service", "service_name", "heartbeat_timestamp"),
         Index("ix_system_status_history_timestamp", "heartbeat_timestamp"),
+    )
+
+
+class Account(Base):
+    """Somebody who may log in. Today there is one, the owner."""
+
+    __tablename__ = "accounts"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    password_hash: Mapped[str] = mapped_column(Text)  # argon2id, PHC string format
+    changed_at: Mapped[datetime] = mapped_column(INSTANT)  # of the password
+
+
+class AccountSession(Base):
+    """One device on which somebody is logged in."""
+
+    __tablename__ = "account_sessions"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)
+    token_hash: Mapped[str] = mapped_column(String(64))  # SHA-256 of the token that only the browser has
+    account: Mapped[str] = mapped_column(Text, ForeignKey("accounts.name", ondelete="CASCADE"))
+    device: Mapped[str] = mapped_column(Text)  # the browser's own words about itself
+    address: Mapped[str] = mapped_column(Text)  # from where it logged in
+    begun_at: Mapped[datetime] = mapped_column(INSTANT)
+    seen_at: Mapped[datetime] = mapped_column(INSTANT)
+
+    __table_args__ = (
+        Index("uq_account_sessions_token_hash", "token_hash", unique=True),
+        Index("ix_account_sessions_account", "account"),
+    )
+
+
+class Operation(Base):
+    """A long piece of work: how far it has come, and where it stopped. Kept for 30 days after its end."""
+
+    __tablename__ = "operations"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)
+    kind: Mapped[str] = mapped_column(Text)  # import, rebuild, look, …
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    who: Mapped[str] = mapped_column(Text)  # the user, or the service
+    is_scheduled: Mapped[bool] = mapped_column(Boolean)  # nobody waits for it: it gives way
+    status: Mapped[str] = mapped_column(Text)
+    done: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[int | None] = mapped_column(BigInteger)  # None: not counted
+    current_item: Mapped[str | None] = mapped_column(Text)  # ledger text
+    checkpoint: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    per_second: Mapped[float | None] = mapped_column(Float)
+    errors: Mapped[int] = mapped_column(BigInteger)
+    message: Mapped[str | None] = mapped_column(Text)
+    asked: Mapped[str | None] = mapped_column(Text)  # of the process that runs it
+    runs: Mapped[int] = mapped_column(Integer)  # 2: it was resumed once
+    host: Mapped[str] = mapped_column(Text)
+    pid: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[datetime] = mapped_column(INSTANT)
+    started_at: Mapped[datetime | None] = mapped_column(INSTANT)
+    heartbeat_at: Mapped[datetime] = mapped_column(INSTANT)
+    ended_at: Mapped[datetime | None] = mapped_column(INSTANT)
+
+    __table_args__ = (
+        CheckConstraint(_one_of("status", OPERATION_STATUSES), name="ck_operations_status"),
+        CheckConstraint("asked IN ('cancel')", name="ck_operations_asked"),
+        Index("ix_operations_heartbeat_at", "heartbeat_at"),
+    )
+
+
+class HashCacheEntry(Base):
+    """The hash of a file that need not be read again while it is as it was. Losing it only costs time."""
+
+    __tablename__ = "hash_cache"
+
+    path_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)  # of original_path
+    original_path: Mapped[str] = mapped_column(Text)
+    filesystem: Mapped[str] = mapped_column(Text)  # its UUID; empty: nobody says
+    inode: Mapped[int | None] = mapped_column(BigInteger)  # None: inodes and ctime say nothing on this filesystem
+    file_size: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    ctime_ns: Mapped[int | None] = mapped_column(BigInteger)
+    file_hash: Mapped[str] = mapped_column(String(64))
+    seen_at: Mapped[datetime] = mapped_column(INSTANT)  # when an entry was last of use, to within a day
+
+    __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_hash_cache_file_hash"),
+        CheckConstraint("(inode IS NULL) = (ctime_ns IS NULL)", name="ck_hash_cache_key"),
+        Index("ix_hash_cache_seen_at", "seen_at"),
     )

@@ -9,53 +9,53 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
 import threading
 import time
 from datetime import datetime
-from types import FrameType
 
+from Src.Shared import service
 from Src.Shared.database import Database
+from Src.Shared.disk.locks import lock_now, open_lock
+from Src.Shared.disk.making import PRIVATE, make_folder
 from Src.Shared.docker_api import DockerApi
-from Src.Shared.file_lock import lock_now, open_lock
 from Src.Shared.heartbeat_service import HeartbeatService, Status
+from Src.Shared.limits import LIMITS, Limits
+from Src.Shared.liveness import Lives
 from Src.Shared.logs import configure_logging
 from Src.Shared.monitor.alerts import Alerts, Notification, notification
 from Src.Shared.monitor.containers import Containers
 from Src.Shared.monitor.disks import Disk, drop_same_disk
 from Src.Shared.monitor.factory_db import FactoryDb
-from Src.Shared.monitor.finding import Check, Finding, Findings
+from Src.Shared.monitor.finding import DEADLINE, Check, Finding, Findings
 from Src.Shared.monitor.heartbeats import Heartbeats
 from Src.Shared.monitor.memory import Memory
 from Src.Shared.monitor.notifier import Notifier, targets
 from Src.Shared.monitor.retention import Retention
-from Src.Shared.runner_watch import end_with_runner
+from Src.Shared.services import FACTORY_DB, MONITOR, SYNCTHING
 from Src.Shared.settings import Settings, SettingsError, load_settings
 
-SERVICE_NAME = "service-monitor"
-FACTORY_DB, SYNCTHING = "factory-db", "syncthing"  # the services that it speaks for
 INBOX_DISK, VAULT_DISK = "inbox disk", "vault disk"
 DOCKER, HEARTBEATS, RETENTION = "docker", "heartbeats", "retention"
 
 _ANSWER_LIMIT = 10.0  # seconds for any one question to the database
+_LONGEST_ROUND = 3 * DEADLINE  # seconds: a round waits for its slowest check
 _TICK = 1.0  # seconds: the longest the loop sleeps, so that its liveness shows
 _POLL = 0.05  # seconds between looks at the checks under way
 _SYNCTHING_LIMIT = 60.0  # seconds: several questions, and one that reads a large folder is slow to answer
 _RETENTION_LIMIT = 3600.0  # seconds: the first time there may be a lot to delete
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Monitor:
     """Watches one factory until told to stop."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, heartbeat: HeartbeatService) -> None:
         self._settings = settings
+        self._heartbeat = heartbeat
         self._stopping = threading.Event()
         self._checks = _checks(settings, database, self._stopping)
-        liveness = settings.run / f"{SERVICE_NAME}.alive"
-        self._heartbeat = HeartbeatService(database, SERVICE_NAME, settings.heartbeat_interval, liveness)
         self._speaks_for = {
             check.name: HeartbeatService(database, check.name, settings.infrastructure_interval)
             for check in self._checks
@@ -63,7 +63,7 @@ class Monitor:
         }
         self._alerts = Alerts(settings.alert_reminder)
         self._notifier = Notifier(settings.alert_urls)
-        self._memory = Memory(settings.run / f"{SERVICE_NAME}.json")
+        self._memory = Memory(settings.run / f"{MONITOR}.json")
 
     def stop(self) -> None:
         """Ends `run` within seconds. Signal-safe."""
@@ -80,16 +80,16 @@ class Monitor:
                 os.close(lock)
 
     def _take_turn(self) -> int | None:
-        path, told = self._settings.run / f"{SERVICE_NAME}.lock", False
+        path, told = self._settings.run / f"{MONITOR}.lock", False
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent, PRIVATE)
             lock = open_lock(path)
         except OSError as error:
-            log.warning("%s cannot be used, another monitor would not be noticed: %s", path, error.strerror)
+            logger.warning("%s cannot be used, another monitor would not be noticed: %s", path, error.strerror)
             return None
         while not self._stopping.is_set() and not lock_now(lock):
             if not told:
-                log.info("another service-monitor looks after this factory; waiting for it to end")
+                logger.info("another service-monitor looks after this factory; waiting for it to end")
                 told = True
             self._pause(_TICK)
         return lock
@@ -97,7 +97,7 @@ class Monitor:
     def _watch(self) -> None:
         self._recall()
         self._notifier.start()
-        log.info("looking after %s", ", ".join(check.name for check in self._checks))
+        logger.info("looking after %s", ", ".join(check.name for check in self._checks))
         try:
             while not self._stopping.is_set():
                 due = time.monotonic() + self._settings.monitor_interval
@@ -130,7 +130,7 @@ class Monitor:
         alerts = self._alerts.round(findings, time.time())
         if alerts:
             message = notification(alerts, datetime.now(self._settings.zone))
-            log.log(logging.INFO if message.kind == "success" else logging.WARNING, "%s", message.line)
+            logger.log(logging.INFO if message.kind == "success" else logging.WARNING, "%s", message.line)
             self._notifier.send(message)
         # Services report for themselves, or were reported for just now; all else is the monitor's own to report.
         services = (found[HEARTBEATS].keys() | self._speaks_for.keys()) - {HEARTBEATS}
@@ -156,7 +156,7 @@ class Monitor:
             self._alerts.load(saved.get("told", {}))
             self._notifier.load(saved.get("unsent", {}))
         except (TypeError, KeyError, AttributeError):
-            log.warning("What was alerted before cannot be understood: alerts may be told once more")
+            logger.warning("What was alerted before cannot be understood: alerts may be sent once more")
 
     def _remember(self) -> None:
         self._memory.save({"told": self._alerts.dump(), "unsent": self._notifier.dump()})
@@ -190,15 +190,18 @@ def _checks(settings: Settings, database: Database, stopping: threading.Event) -
             SYNCTHING,
             connect(settings),
             settings.inbox,
+            is_ours=settings.syncthing_is_ours,
             gui_password=settings.syncthing_gui_password,
             provision_every=settings.infrastructure_interval,
         )
         checks.append(Check(SYNCTHING, check.look, limit=_SYNCTHING_LIMIT))
     if settings.docker_host is not None:
-        checks.append(Check(DOCKER, Containers(DOCKER, DockerApi(settings.docker_host)).look))
-    watched = {SERVICE_NAME, FACTORY_DB, SYNCTHING}
-    gone = watched - {SERVICE_NAME} - {check.name for check in checks}
-    checks.append(Check(HEARTBEATS, Heartbeats(database, watched, gone).look))
+        checks.append(Check(DOCKER, Containers(DOCKER, DockerApi(settings.docker_host, settings.factory_name)).look))
+    watched = {MONITOR, FACTORY_DB, SYNCTHING}
+    gone = watched - {MONITOR} - {check.name for check in checks}
+    lives = Lives(settings.run, settings.loop_limit, settings.host)
+    heartbeats = Heartbeats(database, watched, gone, lives, factory_name=settings.factory_name)
+    checks.append(Check(HEARTBEATS, heartbeats.look))
     retention = Retention(database, settings.retention_days, stopping)
     checks.append(Check(RETENTION, retention.look, limit=_RETENTION_LIMIT))
     return checks
@@ -221,33 +224,28 @@ def send_test_alert(settings: Settings) -> int:
     return 0 if len(found) == len(settings.alert_urls) and all(sent for _, sent in reached) else 1
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, limits: Limits = LIMITS) -> int:
     """Runs the service until SIGTERM or SIGINT; the exit code."""
-    parser = argparse.ArgumentParser(prog=SERVICE_NAME, description="Watches the factory and alerts.")
+    parser = argparse.ArgumentParser(prog=MONITOR, description="Watches the factory and alerts.")
     parser.add_argument("--test-alert", action="store_true", help="send a test to each of ALERT_URLS, then exit")
     options = parser.parse_args(arguments)
+    if options.test_alert:
+        return _test_alert()
+    return service.run(MONITOR, _make, answer_limit=_ANSWER_LIMIT, longest_round=_LONGEST_ROUND, limits=limits)
+
+
+def _make(start: service.Start) -> Monitor:
+    return Monitor(start.settings, start.database, start.heartbeat)
+
+
+def _test_alert() -> int:
     try:
         settings = load_settings()
     except SettingsError as error:
-        print(f"{SERVICE_NAME}: {error}", file=sys.stderr)
+        print(f"{MONITOR}: {error}", file=sys.stderr)
         return 2
-    configure_logging(settings, SERVICE_NAME)
-    if options.test_alert:
-        return send_test_alert(settings)
-    database = Database(settings, service=SERVICE_NAME, answer_limit=_ANSWER_LIMIT)
-    monitor = Monitor(settings, database)
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        monitor.stop()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    end_with_runner()
-    try:
-        monitor.run()
-    finally:
-        database.close()
-    return 0
+    configure_logging(settings, MONITOR)
+    return send_test_alert(settings)
 
 
 if __name__ == "__main__":

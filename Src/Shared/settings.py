@@ -5,8 +5,11 @@ Every variable is documented in `.env.example`; the environment wins over `.env`
 
 from __future__ import annotations
 
+import grp
+import ipaddress
 import os
 import re
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +17,31 @@ from typing import Literal, TypeVar
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
+from Src.Shared.deadline import NoAnswer, within
+from Src.Shared.env_names import SECRETS
+from Src.Shared.errors import FactoryError
+from Src.Shared.limits import LIMITS, Limits
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
 PATHS = {"FACTORY_DATA", "INBOX_PATH", "STORAGE_PATH", "FACTORY_DB_DATA"}
-# Each may also be given as NAME_FILE, the path of a file that holds it and nothing else.
-SECRETS = {"DB_PASSWORD", "SYNCTHING_API_KEY", "SYNCTHING_GUI_PASSWORD", "DASHBOARD_PASSWORD", "ALERT_URLS"}
+# By its name now: what a setting was called before. That is still read where the new name is not given.
+RENAMED = {"READERS": "WORKERS"}
+
+
+_NO_HOST = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_HOST = 64  # characters, as Linux has it
+_ANSWER_LIMIT = 5.0  # seconds for a disk
 
 WatchMode = Literal["auto", "events", "polling"]
 LogFormat = Literal["text", "json"]
 T = TypeVar("T")
 
 
-class SettingsError(Exception):
+class SettingsError(FactoryError):
     """A setting cannot be used. The message is one line: which, what it holds, what it should hold."""
+
+    about = "settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +52,26 @@ class Settings:
     inbox: Path
     storage: Path
     db_data: Path
+    db_data_is_given: bool  # otherwise, for root, the server's place is another: see postgres/place.py
+    limits: Limits
+    host: str  # this machine, among those that share one ledger
+    group: int | None  # who may look at photos besides their owner, and put some into an inbox that we make
     database_url: str | None  # SQLAlchemy URL naming its driver; None: the embedded PostgreSQL
     stability_delay: float
     min_file_age: float
     scan_interval: float
+    look_delay: float
+    rest_without_lease: float
     watch_mode: WatchMode
     heartbeat_interval: float
-    workers: int
+    loop_limit: float  # how long the loop of a service may stand still
+    readers: int
     batch_size: int
+    leaving_grace: float
+    leaving_grace_without_lease: float
     metadata_time_limit: float
+    exiftool_unsafe: bool  # whether an ExifTool older than 12.38 may read what strangers made
+    xmp_files: bool  # whether what people decide is written into XMP files beside originals
     retry_attempts: int
     retry_first_delay: float
     retry_max_delay: float
@@ -62,12 +86,17 @@ class Settings:
     alert_urls: tuple[str, ...]  # Apprise's
     alert_reminder: float
     docker_host: str | None
+    factory_name: str | None  # begins the names of the stack's containers; None: the usual names
     syncthing_url: str
     syncthing_api_key: str | None
     syncthing_gui_password: str | None
+    syncthing_is_ours: bool  # the monitor sets it up
     dashboard_address: str
     dashboard_port: int  # 0: no dashboard
     dashboard_password: str | None
+    dashboard_refresh: float  # seconds; 0: pages change only when they are loaded again
+    dashboard_users: tuple[str, ...]  # e-mail addresses, lower-case; who may log in by OpenID Connect
+    trusted_proxies: tuple[str, ...]  # addresses, networks and host names whose X-Forwarded-* headers are believed
     map_tiles: str | None  # address with {z}, {x} and {y}; None: the map asks no other host
     map_credit: str  # what the tiles' host wants to be named as
 
@@ -87,7 +116,9 @@ class Settings:
         return self.data / ".run"
 
 
-def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
+def load_settings(
+    environ: Mapping[str, str] | None = None, env_file: Path | None = None, limits: Limits = LIMITS
+) -> Settings:
     """Reads the settings.
 
     Raises SettingsError for the first value that cannot be used.
@@ -96,6 +127,7 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     from_file = _read_env_file(env_file)
     values = {**from_file, **{k: v for k, v in (os.environ if environ is None else environ).items() if v}}
 
+    values = {now: values[before] for now, before in RENAMED.items() if before in values} | values
     values |= _read_secrets(values)
 
     data = _path(values, "FACTORY_DATA", PROJECT_ROOT / "Factory_Data")
@@ -104,15 +136,26 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         inbox=_path(values, "INBOX_PATH", data / "Photos_Inbox"),
         storage=_path(values, "STORAGE_PATH", data / "Storage"),
         db_data=_path(values, "FACTORY_DB_DATA", data / "factory-db-data"),
+        db_data_is_given="FACTORY_DB_DATA" in values,
+        limits=limits,
+        host=_host(values),
+        group=_group(values),
         database_url=_database_url(values),
         stability_delay=_number(values, "STABILITY_DELAY", 5.0, least=0.0),
         min_file_age=_number(values, "MIN_FILE_AGE", 2.0, least=0.0),
         scan_interval=_number(values, "SCAN_INTERVAL", 60.0, least=0.1),
+        look_delay=_number(values, "LOOK_DELAY", 60.0, least=0.0),
+        rest_without_lease=_number(values, "REST_WITHOUT_LEASE", 300.0, least=0.0),
         watch_mode=_choice(values, "WATCH_MODE", "auto", ("auto", "events", "polling")),
         heartbeat_interval=_number(values, "HEARTBEAT_INTERVAL", 60.0, least=0.1),
-        workers=_whole(values, "WORKERS", 0, least=0) or len(os.sched_getaffinity(0)),
+        loop_limit=_number(values, "LOOP_LIMIT", 300.0, least=1.0),
+        readers=_whole(values, "READERS", 0, least=0) or len(os.sched_getaffinity(0)),
         batch_size=_whole(values, "BATCH_SIZE", 512, least=1),
+        leaving_grace=_number(values, "LEAVING_GRACE", 600.0, least=0.0),
+        leaving_grace_without_lease=_number(values, "LEAVING_GRACE_WITHOUT_LEASE", 14400.0, least=0.0),
         metadata_time_limit=_number(values, "METADATA_TIME_LIMIT", 20.0, least=0.1),
+        exiftool_unsafe=_choice(values, "EXIFTOOL_UNSAFE", "0", ("0", "1")) == "1",
+        xmp_files=_choice(values, "XMP_FILES", "1", ("0", "1")) == "1",
         retry_attempts=_whole(values, "RETRY_ATTEMPTS", 8, least=1),
         retry_first_delay=_number(values, "RETRY_FIRST_DELAY", 30.0, least=0.0),
         retry_max_delay=_number(values, "RETRY_MAX_DELAY", 21600.0, least=0.0),
@@ -127,12 +170,17 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
         alert_urls=tuple(values.get("ALERT_URLS", "").split()),
         alert_reminder=_number(values, "ALERT_REMINDER", 86400.0, least=0.0),
         docker_host=values.get("DOCKER_HOST"),
+        factory_name=values.get("FACTORY_NAME"),
         syncthing_url=values.get("SYNCTHING_URL", "http://127.0.0.1:8384").rstrip("/"),
         syncthing_api_key=values.get("SYNCTHING_API_KEY"),
         syncthing_gui_password=values.get("SYNCTHING_GUI_PASSWORD"),
+        syncthing_is_ours=values.get("SYNCTHING_IS_OURS", "0") != "0",
         dashboard_address=values.get("DASHBOARD_ADDRESS", "127.0.0.1"),
         dashboard_port=_whole(values, "DASHBOARD_PORT", 8501, least=0),
         dashboard_password=values.get("DASHBOARD_PASSWORD"),
+        dashboard_refresh=_number(values, "DASHBOARD_REFRESH", 2.0, least=0.0),
+        dashboard_users=tuple(values.get("DASHBOARD_USERS", "").lower().replace(",", " ").split()),
+        trusted_proxies=_proxies(values),
         map_tiles=_tiles(values),
         map_credit=values.get("MAP_CREDIT", ""),
     )
@@ -141,6 +189,8 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
 def _read_env_file(env_file: Path) -> dict[str, str]:
     if not env_file.is_file():
         return {}
+    from dotenv import dotenv_values  # a tenth of a command's start, and many machines have no such file
+
     try:
         values = {name: value for name, value in dotenv_values(env_file).items() if value}
     except (OSError, UnicodeDecodeError) as error:
@@ -175,7 +225,9 @@ def _path(values: Mapping[str, str], name: str, default: Path) -> Path:
         raise SettingsError(f"{name}: holds a NUL character; give a folder's path")
     try:
         path = Path(text).expanduser()
-        is_other = path.exists() and not path.is_dir()
+        is_other = within(_ANSWER_LIMIT, lambda: path.exists() and not path.is_dir())
+    except NoAnswer:  # its disk hangs, which is for those to say who use it
+        is_other = False
     except (OSError, RuntimeError) as error:  # RuntimeError: nobody's home
         raise SettingsError(f"{name}={text}: is no usable path ({error})") from error
     if is_other:
@@ -185,6 +237,17 @@ def _path(values: Mapping[str, str], name: str, default: Path) -> Path:
 
 def _number(values: Mapping[str, str], name: str, default: float, *, least: float) -> float:
     return _parsed(values, name, default, float, least, "a number")
+
+
+def _host(values: Mapping[str, str]) -> str:
+    given = values.get("FACTORY_HOST")
+    if given is None:
+        return _NO_HOST.sub("-", socket.gethostname())[:_LONGEST_HOST] or "localhost"
+    if _NO_HOST.search(given) or len(given) > _LONGEST_HOST:
+        raise SettingsError(
+            f"FACTORY_HOST={given}: use letters, digits, '.', '-' and '_', at most {_LONGEST_HOST} of them"
+        )
+    return given
 
 
 def _whole(values: Mapping[str, str], name: str, default: int, *, least: int) -> int:
@@ -231,6 +294,26 @@ def _choice(
     raise SettingsError(f"{name}={text}: should be one of {', '.join(choices)}")
 
 
+def _group(values: Mapping[str, str]) -> int | None:
+    name = values.get("FACTORY_GROUP")
+    if name is None:
+        return None
+    try:
+        group = int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise SettingsError(
+            f"FACTORY_GROUP={name}: there is no such group; `getent group` lists them (a number will do, too)"
+        ) from None
+    if not 0 < group < 2**32 - 1:
+        raise SettingsError(f"FACTORY_GROUP={name}: should be a group of people, not root's")
+    if os.geteuid() != 0 and group not in (os.getegid(), *os.getgroups()):
+        raise SettingsError(
+            f"FACTORY_GROUP={name}: this user is not in that group and cannot give it anything; "
+            "as root: usermod -aG GROUP USER, then log in again"
+        )
+    return group
+
+
 def _zone(values: Mapping[str, str]) -> ZoneInfo:
     name = values.get("TZ", "").removeprefix(":")
     if not name:
@@ -255,13 +338,26 @@ def _tiles(values: Mapping[str, str]) -> str | None:
     return address
 
 
+def _proxies(values: Mapping[str, str]) -> tuple[str, ...]:
+    names = tuple(values.get("TRUSTED_PROXIES", "").replace(",", " ").split())
+    for name in names:
+        try:
+            ipaddress.ip_network(name, strict=False)
+        except ValueError:
+            if re.fullmatch(r"(?![0-9.]*\Z)[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?", name) is None:
+                raise SettingsError(
+                    f"TRUSTED_PROXIES={name}: should be addresses (192.0.2.1), networks (10.0.0.0/8) or host names"
+                ) from None
+    return names
+
+
 def _database_url(values: Mapping[str, str]) -> str | None:
     url = values.get("DATABASE_URL")
     if url is not None:
         scheme, separator, rest = url.partition("://")
         if not separator or scheme not in ("postgresql", "postgres", "postgresql+psycopg2"):
             # The value may hold a password: it is not repeated.
-            raise SettingsError("DATABASE_URL: should begin with postgresql:// (only PostgreSQL can be the ledger)")
+            raise SettingsError("DATABASE_URL: should begin with postgresql:// (only PostgreSQL will do)")
         return f"postgresql+psycopg2://{rest}"  # SQLAlchemy 2.1 reads a bare postgresql:// as psycopg 3
     host = values.get("DB_HOST")
     if host is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,27 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from Src.Shared.embedded_postgres import EmbeddedPostgres
-from Stack.tests.real_factory import (
-    LIMIT,
-    ROOT,
-    SAMPLES,
-    SHORT_DELAYS,
-    Factory,
-    Forwarder,
-    Row,
-    ask,
-    wait_until,
-)
+from Src.Shared.postgres.embedded import EmbeddedPostgres
+from Src.Shared.postgres.roles import ADMIN
+from Src.Testing.patience import wait_until
+from Src.Testing.roots_ledgers import no_ledger_is_left_behind as no_ledger_is_left_behind
+from Src.Testing.surroundings import small_filesystem as small_filesystem
+from Stack.tests.real_factory import LIMIT, ROOT, SAMPLES, SHORT_DELAYS, Factory, Forwarder, Row, ask
 from Stack.tests.stack import BUILD_LIMIT, HEALTHY_LIMIT, Stack, engine_problem, other_stack
 
 CORPUS = Path(os.environ.get("FACTORY_CORPUS") or ROOT.parent / "shared" / "corpus" / "exif-samples")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The stack's tests run in two processes: those of the one stack, and those that have stacks of their own."""
     for item in items:
-        if item.get_closest_marker("stack"):  # the first of them builds the images
-            item.add_marker(pytest.mark.timeout(BUILD_LIMIT + 300))
+        if item.get_closest_marker("stack") and isinstance(item, pytest.Function):
+            item.add_marker(pytest.mark.timeout(BUILD_LIMIT + 300))  # the first of them builds the images
+            item.add_marker(pytest.mark.xdist_group("stack" if "stack" in item.fixturenames else "stacks beside"))
 
 
 @pytest.fixture
@@ -83,8 +81,8 @@ def external_socket() -> Iterator[Path]:
         server = EmbeddedPostgres(Path(name) / "db")
         server.ensure_running()
         settings = Path(name) / "db" / "18"
-        ask(str(settings), "postgres", "ALTER SYSTEM SET fsync = off")
-        ask(str(settings), "postgres", "SELECT pg_reload_conf()")
+        ask(str(settings), "postgres", "ALTER SYSTEM SET fsync = off", role=ADMIN)
+        ask(str(settings), "postgres", "SELECT pg_reload_conf()", role=ADMIN)
         yield Path(name) / "db" / "18" / ".s.PGSQL.5432"
         server.release()
 
@@ -161,10 +159,15 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    """The images are built, by this code; the stack to which they belong was never up."""
+    """The images are built, by this code, once for all of pytest's processes; their stack was never up in this one."""
     stack = Stack(tmp_path_factory.mktemp("stack") / "Factory_Data")
-    stack.down(volumes=True)  # of an earlier run that was killed
-    print(f"images built in {stack.build():.0f} s")
+    ours = tmp_path_factory.getbasetemp()
+    built = (ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours) / "images built"
+    with open(built, "a+") as said:
+        fcntl.flock(said, fcntl.LOCK_EX)
+        if not built.stat().st_size:
+            stack.down(volumes=True)  # of an earlier run that was killed
+            said.write(f"in {stack.build():.0f} s\n")
     return stack
 
 

@@ -8,7 +8,7 @@ import random
 from itertools import islice
 from pathlib import Path
 
-from Src.Librarian.tests.promise import Source
+from Src.Testing.promise import Source
 from Stack.tests.photos import unique_jpegs
 
 # What people and programs call files, as bytes on disk.
@@ -51,25 +51,29 @@ class Feeder:
         self.sources: list[Source] = []
 
     def waiting(self) -> int:
-        return sum(len(names) for _, _, names in os.walk(self._inbox))
+        """Files in the inbox. (Those that are filed and kept aside stand in a hidden folder.)"""
+        return sum(len(names) for base, _, names in os.walk(self._inbox) if not base.endswith(b"/.factory-leaving"))
 
     def feed(self, count: int) -> None:
         """New photos and some duplicates, each by rename, each under a path that was never used before."""
-        used = {source.original_path for source in self.sources}
         for content in islice(self._contents, count):
             if self._recent and self._chance.random() < 0.15:
                 content = self._chance.choice(self._recent)
             self._recent = [*self._recent[-30:], content]
-            while True:
-                folder, name = self._chance.choice(FOLDERS), self._chance.choice(NAMES)
-                if self._chance.random() < 0.5:
-                    folder = os.path.join(folder, b"%d" % self._chance.randrange(100))
-                path = os.fsdecode(os.path.join(folder, name))
-                if path not in used:
-                    break
-            used.add(path)
-            self.sources.append(Source(path, hashlib.sha256(content).hexdigest()))
-            self._put(os.path.join(self._inbox, os.fsencode(path)), content)
+            self.bring(content)
+
+    def bring(self, content: bytes) -> None:
+        """A photo of this content."""
+        used = {source.original_path for source in self.sources}
+        while True:
+            folder, name = self._chance.choice(FOLDERS), self._chance.choice(NAMES)
+            if self._chance.random() < 0.5:
+                folder = os.path.join(folder, b"%d" % self._chance.randrange(100))
+            path = os.fsdecode(os.path.join(folder, name))
+            if path not in used:
+                break
+        self.sources.append(Source(path, hashlib.sha256(content).hexdigest()))
+        self._put(os.path.join(self._inbox, os.fsencode(path)), content)
 
     def _put(self, target: bytes, content: bytes) -> None:
         temporary = os.path.join(self._inbox, b".being-written")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from Src.Shared.syncthing.client import Syncthing
 from Src.Shared.syncthing.tests.real_syncthing import RealSyncthing
+from Src.Testing.patience import wait_until
 from Stack.tests.photos import sha256
-from Stack.tests.real_factory import wait_until
 
 LIMIT = 180.0  # seconds; a phone that was not let in at first calls again after one minute
 TAKEN = 1.6e9  # when all photos were taken, as their files say

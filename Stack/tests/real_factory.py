@@ -10,8 +10,9 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,16 +21,38 @@ from typing import Any, TypeVar
 import psycopg2
 import pytest
 
-from Src.Shared.embedded_postgres import EmbeddedPostgres
-from Src.Shared.tests.forwarder import Forwarder as Forwarder
-from Src.Shared.tests.postgres_helpers import sleep_after_asking
+from Src.Shared.postgres.embedded import EmbeddedPostgres
+from Src.Shared.postgres.roles import DATABASE, OWNER
+from Src.Testing.forwarder import Forwarder as Forwarder
+from Src.Testing.patience import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 FACTORY = ROOT / "factory"
 SAMPLES = ROOT / "Src" / "Librarian" / "tests" / "samples"
 ZONE = "Europe/Berlin"
 
-SHORT_DELAYS = {"STABILITY_DELAY": "0.2", "MIN_FILE_AGE": "0.1", "SCAN_INTERVAL": "1"}
+# Of the object that `ingest --json` and `import --json` print.
+KEYS = {
+    "new",
+    "duplicates",
+    "restored",
+    "companions",
+    "unwanted",
+    "not_media",
+    "failed",
+    "skipped",
+    "entries",
+    "skipped_by",
+    "left",
+    "left_out",
+    "guessed_dates",
+    "archives",
+    "bytes",
+    "seconds",
+    "readings",
+}
+WATCHING = "SELECT 1 FROM system_status WHERE service_name = 'librarian' AND current_task = 'watching'"
+SHORT_DELAYS = {"STABILITY_DELAY": "0.2", "MIN_FILE_AGE": "0.1", "SCAN_INTERVAL": "1", "REST_WITHOUT_LEASE": "1"}
 LIMIT = 120.0  # seconds that no single step here should ever need, also where a machine stands still for a while
 
 Row = tuple[Any, ...]
@@ -87,6 +110,7 @@ class Factory:
         """Nothing of our own environment decides how the factory works."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         own = {"LC_ALL": "C.UTF-8", "TZ": ZONE, "FACTORY_NO_APT": "1", "FACTORY_DATA": str(self.data)}
+        own["FACTORY_DB_DATA"] = str(self.data / "factory-db-data")  # root's would be elsewhere, see test_modes.py
         own["DASHBOARD_PORT"] = "0"  # many factories run at once; those that want one set its port
         own["DOCKER_CONTEXT"] = "none"  # whether a Docker Engine is quick to say what runs is none of theirs
         own["METADATA_TIME_LIMIT"] = "120"  # nor how long ExifTool takes on a machine that stands still
@@ -95,7 +119,8 @@ class Factory:
     # Running
 
     def command(self, *arguments: str | Path) -> list[str]:
-        return [str(FACTORY), *map(str, arguments)]
+        """By our Python: the one on PATH may be a script of pyenv's, which costs as much as the launcher itself."""
+        return [sys.executable, str(FACTORY), *map(str, arguments)]
 
     def run_unprivileged(self, *arguments: str | Path) -> Result:
         """As a user for whom permissions count."""
@@ -169,10 +194,10 @@ class Factory:
 
     # The ledger
 
-    def sql(self, statement: str, *values: object) -> list[Row]:
+    def sql(self, statement: str, *values: object, role: str = OWNER) -> list[Row]:
         """Asks the embedded server that is running; starts none. psycopg2.OperationalError while it is away."""
         lines = (self.cluster / "postmaster.pid").read_text().splitlines()
-        return ask(lines[4], "photo_factory", statement, values)
+        return ask(lines[4], DATABASE, statement, values, role=role)
 
     def sql_at_rest(self, statement: str, *values: object) -> list[Row]:
         """Asks the ledger of a factory that does not run."""
@@ -282,8 +307,10 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def ask(socket_folder: str, database: str, statement: str, values: Sequence[object] = ()) -> list[Row]:
-    connection = psycopg2.connect(host=socket_folder, user="photo_factory", dbname=database, connect_timeout=int(LIMIT))
+def ask(
+    socket_folder: str, database: str, statement: str, values: Sequence[object] = (), *, role: str = OWNER
+) -> list[Row]:
+    connection = psycopg2.connect(host=socket_folder, user=role, dbname=database, connect_timeout=int(LIMIT))
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -291,15 +318,3 @@ def ask(socket_folder: str, database: str, statement: str, values: Sequence[obje
             return list(cursor.fetchall()) if cursor.description else []
     finally:
         connection.close()
-
-
-def wait_until(condition: Callable[[], T], limit: float, what: str = "it") -> T:
-    """Waits until the condition is true and returns its value; fails at the end of `limit` seconds."""
-    end = time.monotonic() + limit
-    while True:
-        asked = time.monotonic()
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end, f"not within {limit:g} s: {what}"
-        sleep_after_asking(asked)

@@ -1,6 +1,6 @@
-"""The real stack for these tests: `docker compose` on the files of the repository, in a project of its own.
+"""The real stack for these tests: `docker compose` on the files of a checkout, in a project of its own.
 
-Container names are the same in every project, so there can be one stack at a time on one engine.
+Without FACTORY_NAME container names are the same in every project: of such there is one at a time on one engine.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from Stack.tests.real_factory import ROOT, wait_until
+from Src.Testing.patience import sleep_after_asking, wait_until
+from Stack.tests.real_factory import ROOT
 
 PROJECT = "photo-factory-test"
 BUILD_LIMIT = 900.0
@@ -26,9 +28,11 @@ LIMIT = 300.0  # seconds that no step of a test should ever need
 COMMAND_LIMIT = 300.0
 
 OURS = ("librarian", "dashboard", "service_monitor")  # containers of our own images
-SERVICES = (*OURS, "factory_postgres", "syncthing")  # those with a health check
+SERVICES = (*OURS, "factory_postgres", "syncthing")
+IMAGES = ("librarian", "dashboard", "service-monitor")  # named like the services by which they are built
 PLUMBING = ("docker_proxy", "factory_gate")
-INIT = "factory_init"  # has ended with success when the others start
+INIT, MOVE_IN = "factory_init", "factory_move_in"  # have ended with success when the others start
+MIGRATE = "factory_migrate"  # has ended when the services start, which it gives the ledger's newest schema
 
 # Run in a container, see Stack.python.
 CONNECT = """
@@ -90,28 +94,36 @@ def docker_says(*arguments: str) -> str:
 
 
 def free_ports() -> Iterator[int]:
-    """Different ones. They stay free until the stack takes them: the system gives none of these away by itself."""
-    for port in range(23000, 32000):
+    """Different ones. They stay free until the stack takes them: the system gives none of these away by itself, and
+    pytest's processes (pytest-xdist calls them gw0, gw1, ...) have theirs each."""
+    first = 23000 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in range(first, first + 1000):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             yield port
 
 
 @dataclass
 class Stack:
-    """One stack: its folder on the host and the settings that `.env` would hold."""
+    """One stack: its folders on the host and the settings that `.env` would hold."""
 
-    data: Path  # FACTORY_DATA; need not exist
+    data: Path  # FACTORY_DATA; need not exist. What is the checkout's own otherwise is beside it
     environment: dict[str, str] = field(default_factory=dict)
+    root: Path = ROOT  # its checkout
+    project: str | None = PROJECT  # None: FACTORY_NAME says it
 
     def __post_init__(self) -> None:
         user, group = (os.geteuid(), os.getegid()) if os.geteuid() else (4321, 4322)
         ports = map(str, free_ports())
         self.environment = {
             "FACTORY_DATA": str(self.data),
+            "FACTORY_DB_DATA": str(self.own / "factory-db-data"),
+            "FACTORY_SECRETS": str(self.own / "secrets"),
+            "SYNCTHING_CONFIG": str(self.own / "syncthing_config"),
             "PUID": str(user),
             "PGID": str(group),
             "TZ": "Europe/Berlin",
             "STABILITY_DELAY": "0.5",
+            "REST_WITHOUT_LEASE": "5",
             "MIN_FILE_AGE": "0.2",
             "HEARTBEAT_INTERVAL": "5",
             "MONITOR_INTERVAL": "5",
@@ -121,6 +133,25 @@ class Stack:
             "SYNCTHING_GUI_PORT": next(ports),
             **self.environment,
         }
+
+    @property
+    def own(self) -> Path:
+        """Where ledger, secrets and Syncthing's identity are."""
+        return self.data.parent / f"{self.data.name} App_Data"
+
+    @property
+    def secrets(self) -> Path:
+        return Path(self.environment["FACTORY_SECRETS"])
+
+    @property
+    def name(self) -> str:
+        """Of the project."""
+        return self.project or self.environment["FACTORY_NAME"]
+
+    def container(self, name: str) -> str:
+        """What a container is called in this stack."""
+        prefix = self.environment.get("FACTORY_NAME")
+        return f"{prefix}_{name}" if prefix else name
 
     @property
     def owner(self) -> tuple[int, int]:
@@ -149,12 +180,11 @@ class Stack:
     # Running
 
     def compose(self, *arguments: str, limit: float = COMMAND_LIMIT, check: bool = True) -> str:
-        """`docker compose` in the project root; what it says. No `.env` of the user's, only these settings."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "DOCKER_HOST") if name in os.environ}
+        """`docker compose` in the checkout; what it says. No `.env` of the user's, only these settings."""
         done = subprocess.run(
-            ["docker", "compose", "--project-name", PROJECT, "--env-file", "/dev/null", "--progress=plain", *arguments],
-            cwd=ROOT,
-            env={**kept, **self.environment},
+            [*self.command, "--progress=plain", *arguments],
+            cwd=self.root,
+            env=self.settings,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -166,10 +196,23 @@ class Stack:
         assert not check or done.returncode == 0, f"docker compose {' '.join(arguments)}\n{done.stdout}\n{self.logs()}"
         return done.stdout
 
+    @property
+    def command(self) -> list[str]:
+        """The beginning of each `docker compose`; without the user's override and `.env`."""
+        command = ["docker", "compose", "--file", "docker-compose.yml", "--env-file", "/dev/null"]
+        return [*command, "--project-name", self.project] if self.project else command
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The environment of each `docker compose`."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "DOCKER_HOST") if name in os.environ}
+        return {**kept, **self.environment}
+
     def build(self) -> float:
-        """Builds the images; how many seconds it took."""
+        """Builds the images; how many seconds it took. At once: Compose would build each after those it depends on."""
         started = time.monotonic()
-        self.compose("build", limit=BUILD_LIMIT)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda service: self.compose("build", service, limit=BUILD_LIMIT), IMAGES))
         return time.monotonic() - started
 
     def up(self, limit: float = LIMIT) -> float:
@@ -180,45 +223,53 @@ class Stack:
         return time.monotonic() - started
 
     def down(self, *, volumes: bool = False) -> None:
-        """Stops and removes the containers; with `volumes` the database, passwords and Syncthing's keys too."""
+        """Stops and removes the containers; with `volumes` what is left of them in the engine too."""
         self.compose("down", "--timeout", "30", *(["--volumes"] if volumes else []))
 
     def remove(self) -> None:
         """Nothing is left of it but the images."""
         self.down(volumes=True)
         shutil.rmtree(self.data, ignore_errors=True)
+        shutil.rmtree(self.own, ignore_errors=True)
 
     def logs(self) -> str:
         """The last words of each container, for the report of a failed test."""
-        command = ["docker", "compose", "--project-name", PROJECT, "logs", "--no-color", "--tail", "25"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
+        command = [*self.command, "logs", "--no-color", "--tail", "25"]
+        done = subprocess.run(
+            command, cwd=self.root, env=self.settings, capture_output=True, text=True, errors="replace", check=False
+        )
         return done.stdout
 
     # Containers
 
     def inspect(self, container: str) -> dict[str, Any]:
-        found: list[dict[str, Any]] = json.loads(docker("inspect", container))
+        found: list[dict[str, Any]] = json.loads(docker("inspect", self.container(container)))
         return found[0]
 
     def state(self, container: str) -> str:
         """`healthy`, `unhealthy` or `starting`; for a container without a health check, or that does not run,
         `running`, `exited`, ...; `missing` where there is none."""
-        form = "{{if and .State.Running .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}"
-        return docker("inspect", "--format", form, container, check=False).strip() or "missing"
+        return self.states(container)[container]
+
+    def states(self, *containers: str) -> dict[str, str]:
+        """The state of each, from one question to the engine."""
+        state = "{{if and .State.Running .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}"
+        names = {name: self.container(name) for name in containers}
+        told = docker("container", "inspect", "--format", "{{.Name}} " + state, *names.values(), check=False)
+        found = dict(line.removeprefix("/").split() for line in told.splitlines() if line)
+        return {name: found.get(known_as, "missing") for name, known_as in names.items()}
 
     def wait_healthy(self, *containers: str, limit: float = LIMIT) -> None:
         """Waits until these containers, or all, are healthy."""
-        wanted = dict.fromkeys(containers or SERVICES, "healthy")
-        if not containers:
-            wanted |= dict.fromkeys(PLUMBING, "running")
-        states: dict[str, str] = {}
+        wanted = dict.fromkeys(containers or (*SERVICES, *PLUMBING), "healthy")
         end = time.monotonic() + limit
         while True:
-            states.update((name, self.state(name)) for name in wanted)
+            asked = time.monotonic()
+            states = self.states(*wanted)
             if states == wanted:
                 return
             assert time.monotonic() < end, f"not healthy within {limit:.0f} s: {states}\n{self.logs()}"
-            time.sleep(0.2)
+            sleep_after_asking(asked)
 
     def addresses(self, container: str) -> set[str]:
         """Its IPv4 addresses in all its networks."""
@@ -227,7 +278,7 @@ class Stack:
 
     def exec(self, container: str, *command: str, text: str = "", check: bool = True) -> str:
         """stdout of a command in a container."""
-        return docker("exec", "-i", container, *command, text=text, check=check)
+        return docker("exec", "-i", self.container(container), *command, text=text, check=check)
 
     def python(self, container: str, program: str, given: object = None) -> Any:
         """What a Python program in a container of ours makes of `given`: it sets `answer`. Both as JSON can hold it."""
@@ -262,16 +313,21 @@ class Stack:
             with suppress(FileNotFoundError, FileExistsError):  # folders that have been empty for long are removed
                 target.parent.mkdir(parents=True, exist_ok=True)
                 hidden.write_bytes(content)
-        self.give(self.inbox)
+        for path in (hidden, *target.parents):
+            if path.is_relative_to(self.inbox):
+                self._own(path)
         return hidden.rename(target)
 
     def give(self, folder: Path) -> None:
         """Folder and all in it belong to the owner of the photos."""
+        paths = [Path(top, name) for top, folders, names in os.walk(folder) for name in (*folders, *names)]
+        for path in (folder, *paths):
+            self._own(path)
+
+    def _own(self, path: Path) -> None:
         if os.geteuid() == 0:
-            paths = [Path(top, name) for top, folders, names in os.walk(folder) for name in (*folders, *names)]
-            for path in (folder, *paths):
-                with suppress(FileNotFoundError):  # filed away meanwhile
-                    os.chown(path, *self.owner, follow_symlinks=False)
+            with suppress(FileNotFoundError):  # filed away meanwhile
+                os.chown(path, *self.owner, follow_symlinks=False)
 
     def filed(self, count: int, limit: float = LIMIT, where: str = "true") -> list[list[str]]:
         """Waits until the ledger has so many originals: name, path below the storage, SHA-256."""
@@ -286,12 +342,36 @@ class Stack:
         return found
 
 
+def other_ports(first: Stack) -> dict[str, str]:
+    """For a stack beside this one."""
+    taken = {value for setting, value in first.environment.items() if setting.endswith("_PORT")}
+    ports = (str(port) for port in free_ports() if str(port) not in taken)
+    return {setting: next(ports) for setting in ("DASHBOARD_PORT", "SYNC_PORT", "SYNCTHING_GUI_PORT")}
+
+
+@contextmanager
+def stack_beside(
+    first: Stack, name: str, folder: Path, environment: Mapping[str, str] | None = None, root: Path = ROOT
+) -> Iterator[Stack]:
+    """A stack with a name of its own beside the first one, not up yet; its images are the first one's."""
+    for image in IMAGES:
+        docker("tag", f"photo-factory/{image}:2", f"{name}/{image}:2")  # it would build the same
+    settings = {"FACTORY_NAME": name, **other_ports(first), **(environment or {})}
+    beside = Stack(folder / "Factory_Data", settings, root=root, project=None)
+    try:
+        yield beside
+    finally:
+        beside.remove()
+        for image in IMAGES:
+            docker("rmi", f"{name}/{image}:2")
+
+
 def other_stack() -> str | None:
     """A container with one of our names that is not of these tests."""
     form = '{{.Names}} {{.Label "com.docker.compose.project"}}'
     for line in docker("ps", "--all", "--format", form).splitlines():
         name, _, project = line.partition(" ")
-        if name in (*SERVICES, *PLUMBING, INIT) and project != PROJECT:
+        if name in (*SERVICES, *PLUMBING, INIT, MOVE_IN, MIGRATE) and project != PROJECT:
             return name
     return None
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from Src.Testing.patience import wait_until
 from Stack.tests.photos import unique_jpeg
-from Stack.tests.real_factory import LIMIT, Factory, wait_until
+from Stack.tests.real_factory import LIMIT, Factory
 
 
 def ingest(factory: Factory, *numbers: int) -> None:
@@ -44,6 +45,24 @@ def test_backup_restore_and_what_is_said(factory: Factory, folder: Path) -> None
     assert factory.filed() == 4, "photos are not what a restore is about"
 
 
+def test_a_backup_of_an_empty_ledger_replaces_no_other(factory: Factory, folder: Path) -> None:
+    """A nightly job goes on after the ledger was lost."""
+    target = folder / "ledger.dump"
+    ingest(factory, 1)
+    assert factory.run("backup", target).code == 0
+    before = target.read_bytes()
+    subprocess.run(["rm", "-rf", factory.data], check=True)
+
+    result = factory.run("backup", "--force", target)
+
+    assert result.code == 2
+    last = result.err.splitlines()[-1]
+    assert "the database is empty" in last and "another name" in last
+    assert target.read_bytes() == before
+    assert [path.name for path in folder.glob("*ledger*")] == ["ledger.dump"]
+    assert factory.run("backup", folder / "new.dump").code == 0, "where there is none, an empty one is one"
+
+
 def test_originals_that_came_after_the_backup_get_their_rows_again(factory: Factory, folder: Path) -> None:
     """As docs/TROUBLESHOOTING.md tells it."""
     ingest(factory, 1)
@@ -52,16 +71,11 @@ def test_originals_that_came_after_the_backup_get_their_rows_again(factory: Fact
     assert factory.run("restore", "--force", folder / "ledger.dump").code == 0
     before = {path: path.stat().st_ino for path in factory.vault_files()}
 
-    page = (Path(__file__).parents[2] / "docs" / "TROUBLESHOOTING.md").read_text()
-    [script] = [block for block in page.split("```sh\n") if "comm -23" in block]
-    script = script.split("```")[0].replace("FACTORY_DATA/Storage", str(factory.storage))
-    script = script.replace("/path/to/factory", str(factory.command()[0])).replace("/tmp/in-", f"{folder}/in-")
-    subprocess.run(["sh", "-euc", script], env=factory.env(), check=True)
+    done = factory.run("rebuild", "--missing", "--json")
 
-    assert factory.run("ingest", "--json").json()["new"] == 2
+    assert (done.code, done.json()["filed"], done.json()["from_nothing"]) == (0, 2, False)
     assert originals(factory) == 3
     assert {path: path.stat().st_ino for path in factory.vault_files()} == before
-    assert not [*factory.inbox.rglob("*.jpg")]
 
 
 def test_pipes(factory: Factory) -> None:
@@ -174,7 +188,7 @@ def is_locked(path: Path) -> bool:
 
 
 def pg_dump_program() -> Path:
-    from Src.Shared.embedded_postgres import EmbeddedPostgres
+    from Src.Shared.postgres.embedded import EmbeddedPostgres
 
     return EmbeddedPostgres(Path("/nowhere")).bin / "pg_dump"
 
@@ -189,7 +203,7 @@ def way_to(factory: Factory) -> dict[str, str]:
     [
         (("backup",), "FILE"),
         (("restore", "/nowhere/at/all"), "No such file or directory"),
-        (("backup", "/nowhere/at/all"), "No such file or directory"),
+        (("backup", "/nowhere/at/all"), "no such folder"),
         (("password",), "docker compose up -d"),
     ],
 )

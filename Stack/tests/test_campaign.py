@@ -1,4 +1,4 @@
-"""The fault campaign in short: a little of each kind of fault, the same each time (see `benchmarks/campaign`)."""
+"""The fault campaign in short: a little of each kind of fault, the same each time (see `Stack/faults`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.campaign.__main__ import BROKEN, FAULTS, NOT_POSSIBLE, load, main
-from benchmarks.campaign.orders import NotPossible, Orders
+from Stack.faults.__main__ import BROKEN, FAULTS, NOT_POSSIBLE, load, main
+from Stack.faults.orders import NotPossible, Orders
 
 SEED = int(os.environ.get("FACTORY_SEED") or 1)
 
@@ -39,7 +39,7 @@ def test_one_fault_that_breaks_down_does_not_stop_the_others(
         "fine": "def run(orders): return Figures('cuts', orders.amount)",
     }.items():
         module = tmp_path / f"campaign_{name}.py"
-        module.write_text(f"from benchmarks.campaign.orders import *\nUNIT, FULL, SHORT = 'cuts', 1000, 10\n{source}\n")
+        module.write_text(f"from Stack.faults.orders import *\nUNIT, FULL, SHORT = 'cuts', 1000, 10\n{source}\n")
         monkeypatch.setitem(FAULTS, name, module.stem)
     monkeypatch.syspath_prepend(tmp_path)
     figures = tmp_path / "figures.json"

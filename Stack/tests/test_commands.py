@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from Src.Testing.patience import wait_until
+from Src.Testing.surroundings import SmallFilesystem
 from Stack.tests.conftest import ExternalLedger
 from Stack.tests.photos import unique_jpeg
-from Stack.tests.real_factory import FACTORY, LIMIT, SAMPLES, SHORT_DELAYS, Factory, wait_until
+from Stack.tests.real_factory import FACTORY, KEYS, LIMIT, SAMPLES, SHORT_DELAYS, WATCHING, Factory
 
 COMMANDS = ("up", "ingest", "import", "status", "find", "retry")
 HOSTILE = "[bold red]x[b] \x1b[31m\x1b]0;title\x07\nsecond\rline\u202egpj.\x9b2J.jpg"
@@ -45,8 +47,8 @@ def test_ingest_reports_each_fate_and_empties_the_inbox(factory: Factory) -> Non
 
     assert result.code == 0
     report = result.json()
-    assert report.keys() == {"new", "duplicates", "restored", "unsupported", "failed", "bytes", "seconds"}
-    assert [report[key] for key in ("new", "duplicates", "restored", "unsupported", "failed")] == [2, 1, 0, 1, 0]
+    assert report.keys() == KEYS
+    assert [report[key] for key in ("new", "duplicates", "restored", "not_media", "failed")] == [2, 1, 0, 1, 0]
     assert report["bytes"] == 2 * len(unique_jpeg(1)) + len(unique_jpeg(2))
     assert [*factory.inbox.rglob("*")] == [note]
 
@@ -118,11 +120,16 @@ def test_status_counts_what_is_there(factory: Factory) -> None:
     assert found["assets"]["bytes"] == len(unique_jpeg(1))
     assert (found["inbox"]["waiting"], found["inbox"]["not_media"]) == (1, 1)
     assert found["inbox"]["waiting_bytes"] == len(unique_jpeg(2))
-    assert found["vault"] == {"path": str(factory.originals), "present": True}
+    kept = factory.vault_files()
+    size = sum(path.stat().st_size for path in kept)
+    assert found["leaving"] == {"files": len(kept), "bytes": size, "room": 0}, "another name of each original"
+    vault = {"path": str(factory.originals), "answers": True, "present": True, "wrong_ledger": None, "trouble": None}
+    assert found["vault"] == vault
+    assert (found["originals"]["gone"], found["rejected"], found["database"]["rejected"]) == (0, [], 0)
     assert (found["database"]["mode"], found["database"]["reachable"]) == ("embedded", True)
     assert found["disk"]["vault"]["free"] > 0
     words = factory.run("status").out
-    assert re.search(r"inbox +1 waiting .*, 1 not media", words)
+    assert re.search(r"inbox +1 waiting .*, 1 not photos or videos", words)
 
 
 def test_status_tells_who_is_at_work_and_who_has_gone_silent(factory: Factory) -> None:
@@ -134,8 +141,7 @@ def test_status_tells_who_is_at_work_and_who_has_gone_silent(factory: Factory) -
         return service["status"], service["silent"], service["current_task"]
 
     with factory.start("up") as running:
-        watching = "SELECT 1 FROM system_status WHERE service_name = 'librarian' AND current_task = 'watching'"
-        wait_until(lambda: factory.asked(watching), LIMIT)
+        wait_until(lambda: factory.asked(WATCHING), LIMIT)
         # (Until it has not stood still for a second and a half before it is asked for.)
         wait_until(lambda: librarian() == ("OK", False, "watching"), LIMIT, "it is called at work")
         factory.kill_all()
@@ -143,6 +149,24 @@ def test_status_tells_who_is_at_work_and_who_has_gone_silent(factory: Factory) -
 
     wait_until(lambda: librarian()[1], LIMIT, "a killed service is called silent")
     assert "SILENT" in factory.run("status").out
+
+
+def test_status_shows_each_instance_of_a_service_and_names_it(factory: Factory) -> None:
+    factory.run("status")  # makes the ledger
+    factory.sql_at_rest(
+        "INSERT INTO system_status (service_name, last_heartbeat, status, interval_seconds, instance, host) VALUES "
+        "('dashboard', now(), 'WARNING', 3600, 'nas/1', 'nas'), ('dashboard', now(), 'OK', 3600, 'attic/1', 'attic'), "
+        "('librarian', now(), 'OK', 3600, '1', 'nas')"
+    )
+    found = factory.run("status", "--json").json()["services"]
+    assert [(one["name"], one["instance"], one["host"], one["status"]) for one in found] == [
+        ("dashboard", "attic/1", "attic", "OK"),
+        ("dashboard", "nas/1", "nas", "WARNING"),
+        ("librarian", "1", "nas", "OK"),
+    ]
+    said = factory.run("status").out
+    assert re.search(r"dashboard attic/1 +OK", said) and re.search(r"dashboard nas/1 +WARNING", said)
+    assert re.search(r"^ +librarian +OK", said, re.MULTILINE), "of which there is one"
 
 
 def test_status_works_with_the_database_away(factory: Factory, external_ledger: ExternalLedger) -> None:
@@ -153,19 +177,79 @@ def test_status_works_with_the_database_away(factory: Factory, external_ledger: 
     put(factory, "b.jpg", unique_jpeg(2))
     away = factory.run("ingest", "--json")
     assert (away.code, away.json()["new"]) == (0, 1)
-    assert "rows wait in the journal" in away.err
+    assert "recorded later" in away.err
 
     result = factory.run("status", "--json")
 
-    assert result.code == 0
+    assert result.code == 3, "nobody who asks only for the code is told that all is well"
     found = result.json()
     assert found["assets"] is None
     assert (found["database"]["mode"], found["database"]["reachable"]) == ("external", False)
     assert found["database"]["journaled"] == 1
     words = factory.run("status").out
     assert re.search(r"database +AWAY \(external\): ", words)
-    assert re.search(r"journal +1 entries wait", words)
+    assert re.search(r"to record +1 entry waits", words)
     assert "not-asked-for" not in words + result.out + result.err + away.err, "the password is nobody's business"
+
+
+def test_a_damaged_original_is_told_until_a_person_removes_it(factory: Factory) -> None:
+    put(factory, "a.jpg", unique_jpeg(1))
+    factory.run("ingest")
+    (kept,) = factory.vault_files()
+    before = kept.stat()
+    kept.chmod(0o600)
+    kept.write_bytes(unique_jpeg(1)[:-1] + b"!")
+    os.utime(kept, ns=(before.st_atime_ns, before.st_mtime_ns))
+    put(factory, "again.jpg", unique_jpeg(1))
+
+    report = factory.run("ingest", "--json").json()
+
+    assert (report["restored"], report["duplicates"]) == (1, 0)
+    assert kept.read_bytes() == unique_jpeg(1)
+    damaged = factory.run("status", "--json").json()["damaged"]
+    assert damaged["count"] == 1
+    moved = factory.storage / damaged["paths"][0]
+    assert moved.read_bytes() == unique_jpeg(1)[:-1] + b"!"
+    words = factory.run("status").out
+    assert "1 damaged original" in words and "check the disk" in words
+    assert "was damaged" in factory.run("find", "again").out
+    moved.unlink()
+    assert "damaged" not in factory.run("status").out
+
+
+def test_an_original_that_may_not_be_read_is_not_judged(factory: Factory, external_ledger: ExternalLedger) -> None:
+    """It is another user's private file, before a root that has no power to read everything."""
+    factory.environment.update(DATABASE_URL=external_ledger.url, RETRY_FIRST_DELAY="3600")
+    put(factory, "a.jpg", unique_jpeg(1))
+    assert factory.run("ingest", "--json").json()["new"] == 1
+    (kept,) = factory.vault_files()
+    os.chown(kept, 12345, 12345)
+    kept.chmod(0o400)
+    path = put(factory, "again.jpg", unique_jpeg(1))
+
+    result = factory.run_unprivileged("ingest", "--json")
+
+    report = result.json()
+    assert (result.code, report["failed"], report["duplicates"], report["restored"]) == (1, 1, 0, 0)
+    assert "Permission denied" in result.err
+    assert path.read_bytes() == unique_jpeg(1)
+    assert factory.vault_files() == [kept] and kept.stat().st_uid == 12345
+    assert factory.run("status", "--json").json()["damaged"]["count"] == 0
+
+
+@pytest.mark.parametrize("planted", ["../../outside.jpg", "Originals/../../../outside.jpg"])
+def test_find_says_nothing_of_what_a_row_names_outside_the_vault(
+    factory: Factory, external_ledger: ExternalLedger, planted: str
+) -> None:
+    factory.environment["DATABASE_URL"] = external_ledger.url
+    put(factory, "a.jpg", unique_jpeg(1))
+    factory.run("ingest")
+    (factory.data.parent / "outside.jpg").write_bytes(unique_jpeg(1))
+    external_ledger.sql("ALTER TABLE media_assets DROP CONSTRAINT ck_media_assets_final_path")
+    external_ledger.sql(f"UPDATE media_assets SET final_path = '{planted}' RETURNING id")
+    (event,) = factory.run("find", "a.jpg", "--json").json()["events"]
+    assert event["is"] == "no path of the vault"
+    assert "NO PATH OF THE VAULT" in factory.run("find", "a.jpg").out
 
 
 def test_status_tells_that_the_vault_is_not_there(factory: Factory) -> None:
@@ -175,10 +259,62 @@ def test_status_tells_that_the_vault_is_not_there(factory: Factory) -> None:
 
     result = factory.run("status")
 
-    assert result.code == 0
+    assert result.code == 3
     assert re.search(rf"vault +NOT THERE: {re.escape(str(factory.originals))}", result.out)
     assert factory.run("status", "--json").json()["vault"]["present"] is False
     assert not factory.storage.exists(), "status has made something"
+
+
+def test_status_tells_that_the_vault_is_read_only_or_full_without_a_service(
+    factory: Factory, small_filesystem: SmallFilesystem
+) -> None:
+    factory.environment["STORAGE_PATH"] = str(disk := small_filesystem("tmpfs", 40))
+    put(factory, "a.jpg", unique_jpeg(1))
+    assert factory.run("ingest", "--json").json()["new"] == 1
+    assert factory.run("status").code == 0
+
+    filling = disk / "filling"
+    filling.write_bytes(bytes(37 << 20))
+    assert "the disk of" in factory.run("status").out, "a warning"
+    filling.write_bytes(bytes((40 << 20) - (1 << 19)))
+    result = factory.run("status")
+    assert result.code == 3
+    assert re.search(r"vault +\S+ % free .*when it is full, photos wait in the inbox", result.out)
+    filling.unlink()
+
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    result = factory.run("status")
+    assert result.code == 3
+    assert re.search(rf"vault +READ-ONLY, nothing is filed: {re.escape(str(disk))}; remount", result.out)
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    assert factory.run("status").code == 0
+
+
+def test_status_beside_a_folder_of_another_user_tells_all_that_it_can(
+    factory: Factory, external_ledger: ExternalLedger
+) -> None:
+    """Before a root that has no power to read everything."""
+    factory.environment["DATABASE_URL"] = external_ledger.url
+    put(factory, "a.jpg", unique_jpeg(1))
+    assert factory.run("ingest", "--json").json()["new"] == 1
+    for folder, folders, _ in os.walk(factory.storage / ".factory"):
+        for path in (folder, *(os.path.join(folder, name) for name in folders)):
+            os.chmod(path, 0o700)
+            os.chown(path, 12345, 12345)
+
+    result = factory.run_unprivileged("status")
+
+    assert result.err == ""
+    assert re.search(r"originals +1 ", result.out) and re.search(r"inbox +0 waiting", result.out)
+    assert re.search(r"to record +cannot read .*permission denied", result.out)
+
+
+def test_status_counts_what_is_left_alone_by_its_name(factory: Factory) -> None:
+    for name in ("..jpg", ".hidden.jpg", "half.jpg.part", ".folder/a.jpg", ".stfolder/marker"):
+        put(factory, name, unique_jpeg(1))
+    result = factory.run("status", "--json")
+    assert (result.json()["inbox"]["ignored"], result.json()["inbox"]["waiting"]) == (4, 0)
+    assert "4 left alone by their names" in factory.run("status").out
 
 
 # -- find --------------------------------------------------------------------------------------------------
@@ -244,6 +380,28 @@ def test_find_wildcards(factory_to_find_in: Factory, pattern: str, found: set[st
     assert {path.replace("\\\\", "\\") for path in names["in_inbox"]} == found
 
 
+def test_find_takes_a_whole_path(factory: Factory) -> None:
+    """As it is copied from elsewhere: into the inbox, into the vault, or of what was imported."""
+    source = factory.data.parent / "card" / "c.jpg"
+    source.parent.mkdir()
+    source.write_bytes(unique_jpeg(3))
+    filed = put(factory, "album/a.jpg", unique_jpeg(1))
+    factory.run("ingest")
+    factory.run("import", source)
+    waits = put(factory, "album/b.jpg", unique_jpeg(2))
+    kept = {path.name: path for path in factory.vault_files()}
+
+    def found(path: Path) -> tuple[list[str], list[str]]:
+        said = factory.run("find", path, "--json").json()
+        return [event["original_name"] for event in said["events"]], said["in_inbox"]
+
+    assert found(filed) == (["a.jpg"], [])
+    assert found(kept["a.jpg"]) == (["a.jpg"], [])
+    assert found(waits) == ([], ["album/b.jpg"])
+    assert found(source) == (["c.jpg"], [])
+    assert found(factory.originals / "2000" / "a.jpg") == ([], [])
+
+
 def test_find_knows_nothing(factory: Factory) -> None:
     result = factory.run("find", "nowhere.jpg")
     assert (result.code, result.err) == (1, "")
@@ -265,9 +423,11 @@ def test_hostile_names_do_not_steer_the_terminal(factory: Factory) -> None:
     put(factory, HOSTILE, unique_jpeg(1))
     put(factory, f"{HOSTILE}.txt", b"not a photo")
     ingest = factory.run("ingest")
-    put(factory, f"2 {HOSTILE}", unique_jpeg(2))
+    album = factory.data.parent / "album"
+    album.mkdir()
+    (album / f"2 {HOSTILE}").write_bytes(unique_jpeg(2))
 
-    shown = [ingest, factory.run("find", "second"), factory.run("status"), factory.run("import", factory.inbox)]
+    shown = [ingest, factory.run("find", "second"), factory.run("status"), factory.run("import", album)]
 
     for result in shown:
         assert result.code == 0
@@ -308,7 +468,7 @@ def test_a_dead_letter_is_filed_after_it_was_mended_and_retried(
     assert "cannot be read: Permission denied" in result.err
     assert factory.run_unprivileged("ingest", "--json").json()["failed"] == 0, "a dead letter is left alone"
     status = factory.run("status").out
-    assert "1 dead letters" in status
+    assert "1 file failed, 1 of them for good" in status and "./factory problems" in status
     assert "./factory retry" in status
     assert "dead_letter" in factory.run("find", "a.jpg").out
     assert factory.run_unprivileged("retry", "--json").json()["failed"] == 1, "not mended yet"
@@ -345,15 +505,15 @@ def test_a_running_librarian_takes_up_a_retry(factory: Factory) -> None:
             wait_until(lambda: factory.asked(given_up), LIMIT, "the ledger knows it too")
         result = factory.run("retry")
         assert result.code == 0
-        assert "1 failed files will be tried again by the running Librarian" in result.out
+        assert "1 file failed: tried again by the librarian within seconds." in result.out
         wait_until(lambda: not path.exists(), LIMIT, "it is tried again")
 
 
 def test_retry_with_nothing_to_retry(factory: Factory) -> None:
     result = factory.run("retry")
-    assert (result.code, result.out) == (0, "No file has failed; nothing to try again.\n")
+    assert (result.code, result.out) == (0, "0 files failed in the inbox. What failed in an import: import it again.\n")
     result = factory.run("retry", "--json")
-    assert (result.code, result.json()) == (0, {"asked": 0, "running": False})
+    assert (result.code, result.json()) == (0, {"asked": 0, "running": False, "refused": 0, "refused_still": 0})
 
 
 # -- psql --------------------------------------------------------------------------------------------------
@@ -437,7 +597,8 @@ def test_wrong_usage(bare_factory: Factory, arguments: tuple[str, ...]) -> None:
     result = bare_factory.run(*arguments)
 
     assert (result.code, result.out) == (2, "")
-    assert "Usage: factory" in result.err
+    expected = "there is no command 'nonsense'" if arguments == ("nonsense",) else f"Usage: factory {arguments[0]}"
+    assert expected in result.err
     assert "Traceback" not in result.err
 
 
@@ -467,13 +628,13 @@ def test_a_ledger_of_a_later_version_is_one_line(factory: Factory, external_ledg
     for command in ("ingest", "status"):
         result = factory.run(command)
         assert result.code == 2
-        assert "ledger" in result.one_line()
+        assert "database" in result.one_line()
 
 
 def test_find_with_the_ledger_away_is_one_line(bare_factory: Factory) -> None:
     result = bare_factory.run("find", "a", env={"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"})
     assert result.code == 2
-    assert "ledger" in result.one_line()
+    assert "factory: database: " in result.one_line()
 
 
 def test_help_of_all_commands(bare_factory: Factory) -> None:

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from Stack.tests.conftest import ExternalLedger
 from Stack.tests.photos import unique_jpeg
 from Stack.tests.real_factory import SAMPLES, Factory
 
@@ -15,10 +16,10 @@ from Stack.tests.real_factory import SAMPLES, Factory
 @pytest.mark.parametrize("batch_size", ["1", "16"])
 @pytest.mark.parametrize("ledger", ["there", "away"])
 def test_what_a_killed_run_had_placed_is_not_kept_twice(
-    factory: Factory, way: str, batch_size: str, ledger: str
+    factory: Factory, external_ledger: ExternalLedger, way: str, batch_size: str, ledger: str
 ) -> None:
     """Placed, and killed before its row was written: and then another file with the same content comes first."""
-    factory.environment.update(WORKERS="1", BATCH_SIZE=batch_size)
+    factory.environment.update(READERS="1", BATCH_SIZE=batch_size, DATABASE_URL=external_ledger.url)
     factory.inbox.mkdir(parents=True)
     (factory.inbox / "other.jpg").write_bytes(unique_jpeg(1))
     assert factory.run("ingest", "--json").json()["new"] == 1
@@ -33,8 +34,9 @@ def test_what_a_killed_run_had_placed_is_not_kept_twice(
     os.chmod(other.parent / "z placed.jpg", 0o444)
 
     if ledger == "away":  # it alone could tell that what stands there has no row
-        away = factory.run("ingest", "--json", env={"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"})
-        assert away.json()["failed"] == 0
+        external_ledger.forwarder.cut()
+        assert factory.run("ingest", "--json").json()["failed"] == 0
+        external_ledger.forwarder.reopen()
         assert not list(factory.inbox.iterdir())
         assert factory.run("ingest", "--json").json()["failed"] == 0
     else:
@@ -43,13 +45,13 @@ def test_what_a_killed_run_had_placed_is_not_kept_twice(
 
     kept = [path for path in factory.vault_files() if path != other]
     assert len(kept) == 1, f"the same bytes are in the vault twice: {sorted(path.name for path in kept)}"
-    [(final_path,)] = factory.sql_at_rest("SELECT final_path FROM media_assets WHERE original_name <> 'other.jpg'")
+    [(final_path,)] = external_ledger.sql("SELECT final_path FROM media_assets WHERE original_name <> 'other.jpg'")
     assert kept == [factory.storage / final_path]
 
 
 def test_what_a_killed_run_had_placed_is_found_behind_a_duplicate_that_it_had_placed_too(factory: Factory) -> None:
     """Recovery takes the duplicate away, and with it a number of the name."""
-    factory.environment.update(WORKERS="1", BATCH_SIZE="1")
+    factory.environment.update(READERS="1", BATCH_SIZE="1")
     factory.inbox.mkdir(parents=True)
     for number, name in enumerate(("known.jpg", "IMG.jpg"), start=1):
         (factory.inbox / name).write_bytes(unique_jpeg(number))

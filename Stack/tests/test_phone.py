@@ -15,9 +15,10 @@ import pytest
 
 from Src.Shared.syncthing.inbox_folders import FOLDER
 from Src.Shared.syncthing.tests.real_syncthing import API_KEY, RealSyncthing, running
+from Src.Testing.patience import wait_until
 from Stack.tests.phone import LIMIT, TAKEN, Phone
 from Stack.tests.photos import photos_in, sha256, unique_jpeg
-from Stack.tests.real_factory import SHORT_DELAYS, Factory, Result, wait_until
+from Stack.tests.real_factory import SHORT_DELAYS, Factory, Result
 
 pytestmark = pytest.mark.xdist_group("phone")
 
@@ -147,7 +148,7 @@ def test_a_photo_that_is_deleted_on_the_phone_stays_in_the_vault(site: Site) -> 
 
 
 def test_a_photo_that_is_deleted_on_the_phone_before_it_is_filed_is_filed(site: Site) -> None:
-    (librarian,) = site.factory.named("Src.Librarian.librarian", "python")[:1]
+    (librarian,) = site.factory.named("-m Src.Librarian ", "python")[:1]
     os.kill(librarian, signal.SIGSTOP)
     try:
         digest = site.phone.take("Early/photo.jpg", unique_jpeg(500))

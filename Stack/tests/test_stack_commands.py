@@ -11,14 +11,19 @@ import stat
 import subprocess
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from Src.Factory.commands import COMMANDS
+from Src.Factory.overview import VERSION_LINE, overview
+from Src.Shared.errors import ExitCode
+from Src.Testing.patience import wait_until
 from Stack.tests.photos import endless_jpeg, unique_jpeg
-from Stack.tests.real_factory import FACTORY, Factory, Result, wait_until
-from Stack.tests.stack import LIMIT, Stack, docker
+from Stack.tests.real_factory import FACTORY, Factory, Result
+from Stack.tests.stack import LIMIT, PROJECT, Stack, docker
 
 pytestmark = pytest.mark.stack
 
@@ -36,9 +41,9 @@ def command(*arguments: str | Path, text: str | bytes = b"", **environment: str)
 
 
 def own_environment() -> dict[str, str]:
-    """Nothing in it names another factory."""
+    """Nothing in it names another factory; other tests' stacks may run in this checkout too."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "DOCKER_HOST") if name in os.environ}
-    return {**kept, "FACTORY_NO_APT": "1"}
+    return {**kept, "FACTORY_NO_APT": "1", "FACTORY_NAME": PROJECT}
 
 
 def run(*arguments: str | Path, text: str = "", **environment: str) -> Result:
@@ -71,6 +76,150 @@ def kept_as(stack: Stack, column: str, pattern: str) -> list[str]:
     ]
 
 
+# -- each of them --------------------------------------------------------------------------------------------
+
+# What is given, one after the other, and how each call ends. PHOTO, NEW and OLD are files of the test.
+CALLS: dict[str, list[tuple[str, ExitCode]]] = {
+    "up": [("", ExitCode.WRONG)],
+    "ingest": [("", ExitCode.WRONG), ("more", ExitCode.WRONG)],
+    "import": [("--json PHOTO", ExitCode.WELL), ("PHOTO", ExitCode.WELL), ("--jso PHOTO", ExitCode.WRONG)],
+    "retry": [("", ExitCode.WELL), ("--json", ExitCode.WELL)],
+    "phone": [("", ExitCode.WELL), ("--accept nobody", ExitCode.WRONG)],
+    "status": [("", ExitCode.WELL), ("--json", ExitCode.WELL), ("--readers", ExitCode.WELL), ("more", ExitCode.WRONG)],
+    "find": [("never-seen.jpg", ExitCode.FOUND), ("--json never*seen", ExitCode.FOUND), ("", ExitCode.WRONG)],
+    "list": [
+        ("--dry-run camera:never-seen", ExitCode.FOUND),
+        ("--json camera:never-seen", ExitCode.FOUND),
+        ("rating:", ExitCode.WRONG),
+        ("", ExitCode.WRONG),
+    ],
+    "history": [
+        ("camera:never-seen", ExitCode.FOUND),
+        ("--at 2020-01-01 --json camera:never-seen", ExitCode.FOUND),
+        ("--at never camera:never-seen", ExitCode.WRONG),
+        ("", ExitCode.WRONG),
+    ],
+    "duplicates": [("more", ExitCode.WRONG)],
+    "rate": [
+        ("camera:never-seen 5", ExitCode.FOUND),
+        ("--json camera:never-seen 0", ExitCode.FOUND),
+        ("--dry-run camera:never-seen 5", ExitCode.FOUND),
+        ("camera:never-seen 6", ExitCode.WRONG),
+        ("rating: 5", ExitCode.WRONG),
+    ],
+    "favourite": [
+        ("camera:never-seen", ExitCode.FOUND),
+        ("--off --json camera:never-seen", ExitCode.FOUND),
+        ("", ExitCode.WRONG),
+    ],
+    "place": [
+        ("camera:never-seen -33.8568,151.2153", ExitCode.FOUND),
+        ("--json camera:never-seen -22.9,-43.2", ExitCode.FOUND),
+        ("camera:never-seen 91,0", ExitCode.WRONG),
+        ("camera:never-seen x", ExitCode.WRONG),
+    ],
+    "tag": [
+        ("camera:never-seen one two", ExitCode.FOUND),
+        ("--remove --json camera:never-seen one", ExitCode.FOUND),
+        ("camera:never-seen", ExitCode.WRONG),
+    ],
+    "title": [
+        ("camera:never-seen x", ExitCode.FOUND),
+        ("--json camera:never-seen x", ExitCode.FOUND),
+        ("camera:never-seen", ExitCode.WRONG),
+    ],
+    "describe": [
+        ("camera:never-seen x", ExitCode.FOUND),
+        ("--dry-run camera:never-seen x", ExitCode.FOUND),
+        ("camera:never-seen", ExitCode.WRONG),
+    ],
+    "rotate": [
+        ("camera:never-seen 90", ExitCode.FOUND),
+        ("--json camera:never-seen 270", ExitCode.FOUND),
+        ("camera:never-seen 45", ExitCode.WRONG),
+    ],
+    "album": [
+        ("x", ExitCode.FOUND),
+        ("--json x add camera:never-seen", ExitCode.FOUND),
+        ("x remove camera:never-seen", ExitCode.FOUND),
+        ("x ad camera:never-seen", ExitCode.WRONG),
+        ("x add", ExitCode.WRONG),
+    ],
+    "xmp": [("--json", ExitCode.WELL), ("--dry-run", ExitCode.WELL), ("more", ExitCode.WRONG)],
+    "hide": [
+        ("camera:never-seen", ExitCode.FOUND),
+        ("--off --json camera:never-seen", ExitCode.FOUND),
+        ("", ExitCode.WRONG),
+    ],
+    "undo": [
+        ("--json --since 2999-01-01", ExitCode.FOUND),
+        ("--operation 0190b5a4", ExitCode.FOUND),
+        ("--since 18:00 --operation 0190b5a4", ExitCode.WRONG),
+        ("--operation x", ExitCode.WRONG),
+    ],
+    "redate": [
+        ("--shift -7:12 --dry-run camera:never-seen", ExitCode.FOUND),
+        ("--set 2019 --json camera:never-seen", ExitCode.FOUND),
+        ("camera:never-seen", ExitCode.WRONG),
+    ],
+    "remove": [("--json camera:never-seen", ExitCode.FOUND), ("", ExitCode.WRONG)],
+    "trash": [
+        ("list --json", ExitCode.WELL),
+        ("restore camera:never-seen", ExitCode.FOUND),
+        ("look", ExitCode.WRONG),
+    ],
+    "export": [
+        ("--json camera:never-seen FOLDER", ExitCode.FOUND),
+        ("--link --with-metadata camera:never-seen FOLDER", ExitCode.WRONG),
+        ("* NEW", ExitCode.WRONG),
+    ],
+    "problems": [("--jso", ExitCode.WRONG)],
+    "doctor": [("--jso", ExitCode.WRONG)],
+    "backup": [("NEW", ExitCode.WELL), ("NEW", ExitCode.WRONG), ("--force --json NEW", ExitCode.WELL)],
+    "restore": [("OLD", ExitCode.WRONG)],
+    "verify": [
+        ("--json --sample 5", ExitCode.WELL),
+        ("--quick --sample 5", ExitCode.WRONG),
+        ("--sample some", ExitCode.WRONG),
+        ("--budget soon", ExitCode.WRONG),
+    ],
+    "safe": [("--json FOLDER", ExitCode.FOUND), ("--copies 1 FOLDER", ExitCode.WRONG), ("OLD", ExitCode.WRONG)],
+    "account": [("FOLDER", ExitCode.FOUND), ("--json PHOTO", ExitCode.WRONG), ("", ExitCode.WRONG)],
+    "rebuild": [("", ExitCode.WRONG), ("--missing --dry-run --json", ExitCode.WELL)],
+    "operations": [("--json", ExitCode.WELL), ("resume 00000000", ExitCode.WRONG), ("more", ExitCode.WRONG)],
+    "psql": [("-c SELECT", ExitCode.WELL), ("-c nonsense", ExitCode.FOUND)],
+    "password": [("", ExitCode.WELL), ("--log-out-all --json", ExitCode.WELL)],
+    "images": [("", ExitCode.WELL), ("--json", ExitCode.WELL)],
+}
+
+
+def test_every_command_for_the_stack_is_called() -> None:
+    assert CALLS.keys() == {command.name for command in COMMANDS if command.stack is not None}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_call_ends_with_its_code(stack: Stack, pictures: Path, name: str) -> None:
+    """As without Docker: `Src/Factory/tests/test_commands_here.py`."""
+    [photo] = fill(pictures, 8_700_001)
+    files = {"PHOTO": photo, "NEW": pictures / "new.dump", "OLD": pictures / "none.dump"}
+    files["FOLDER"] = pictures / "folder"
+    files["FOLDER"].mkdir()
+    files["FOLDER"].chmod(0o777)  # for the container's user
+    for words, code in CALLS[name]:
+        result = run(name, *(files.get(word, word) for word in words.split()))
+        assert result.code == code, f"{name} {words}: {result.err}"
+        assert "Traceback" not in result.err
+        if code is ExitCode.WRONG:
+            assert (result.out, bool(result.err)) == ("", True), "reports only"
+
+
+def test_help_and_version_need_no_stack(stack: Stack) -> None:
+    assert run("--help").out == f"{overview()}\n"
+    assert run("--version").out == f"{VERSION_LINE}\n"
+    inside = docker("exec", "librarian", "python", "-m", "Src.Factory", "--version")
+    assert inside.strip() == VERSION_LINE, "the images are of this version"
+
+
 # -- in a container ------------------------------------------------------------------------------------------
 
 
@@ -99,7 +248,8 @@ def test_find_passes_exit_codes_on(stack: Stack) -> None:
 
 
 def test_retry_is_taken_up_by_the_running_librarian(stack: Stack) -> None:
-    assert run("retry", "--json").json() == {"asked": 0, "running": True}
+    found = run("retry", "--json").json()
+    assert (found["asked"], found["running"]) == (0, True)
 
 
 def test_ingest_leaves_the_inbox_to_the_running_librarian(stack: Stack) -> None:
@@ -116,7 +266,7 @@ def test_psql(stack: Stack) -> None:
 
 def test_psql_on_a_terminal(stack: Stack) -> None:
     output = on_terminal(["psql"], b"SELECT 6 * 7 AS answer;\n\\q\n")
-    assert "photo_factory=#" in output
+    assert "photo_factory=>" in output, "the ledger's owner, who is no superuser"
     assert "42" in output
 
 
@@ -184,9 +334,14 @@ def test_the_same_data_means_the_stack_and_other_data_another_factory(stack: Sta
 def test_a_service_that_does_not_run_is_one_line(stack: Stack) -> None:
     stack.compose("stop", "librarian")
     try:
-        result = run("status")
+        result = run("find", "a.jpg")
         assert result.code == 2
-        assert "docker logs librarian" in result.one_line()
+        assert "./factory status says why" in result.one_line()
+        status = run("status")
+        assert status.code == 3
+        assert "librarian       does NOT RUN" in status.out
+        assert "docker compose up -d; docker logs librarian" in status.out
+        assert [one["service"] for one in run("status", "--json").json()["containers"]] == ["librarian"]
     finally:
         stack.compose("start", "librarian")
         stack.wait_healthy("librarian")
@@ -207,7 +362,7 @@ def test_import_reads_folders_and_files_of_the_host(stack: Stack, pictures: Path
 
     assert result.code == 0, result.err
     found = result.json()
-    assert [found[key] for key in ("new", "duplicates", "unsupported", "failed")] == [4, 0, 1, 0]
+    assert [found[key] for key in ("new", "duplicates", "not_media", "failed")] == [4, 0, 1, 0]
     assert sorted((path, path.stat().st_mtime_ns) for path in pictures.rglob("*")) == before
     # In the ledger are the host's names, so that a second run passes over what it has seen.
     rows = stack.sql("SELECT original_path, final_path FROM media_assets WHERE original_path LIKE '/%9100%'")
@@ -221,6 +376,23 @@ def test_import_reads_folders_and_files_of_the_host(stack: Stack, pictures: Path
     again = run("import", "--json", pictures / "a", pictures / "-b", single).json()
     assert [again[key] for key in ("new", "duplicates", "failed")] == [0, 4, 0]
     assert docker("ps", "-aq", "--filter", "label=com.docker.compose.oneoff=True") == "", "its container is gone"
+
+
+def test_receipts_are_given_for_folders_of_the_host(stack: Stack, pictures: Path) -> None:
+    fill(pictures / "card", 9_150_001, 9_150_002)
+    assert run("account", pictures / "card").code == 1
+    assert run("import", "--json", pictures / "card").code == 0
+    (pictures / "mine").mkdir()
+    os.chown(pictures / "mine", *stack.owner)  # the container writes as its user
+    receipt = pictures / "mine" / "receipt.txt"
+    done = run("safe", "--json", "--read", "--receipt", receipt, pictures / "card")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert (done.code, [one["verdict"] for one in lines]) == (0, ["safe", "safe"]), done.err
+    assert {one["path"] for one in lines} == {str(pictures / f"card/915000{number}.jpg") for number in (1, 2)}
+    assert receipt.read_text().startswith("Photo Factory receipt 1\n")
+    (pictures / "list.jsonl").write_text(done.out)
+    assert run("safe", "--json", "--read", pictures / "list.jsonl").code == 0
+    assert run("account", "--json", "--read", pictures / "card").json()["may_go"] is True
 
 
 def test_import_sees_a_file_in_the_current_folder(stack: Stack, pictures: Path) -> None:
@@ -274,7 +446,8 @@ def test_an_import_that_is_interrupted_ends_and_goes_on_later(stack: Stack, pict
     # Ctrl-C reaches docker compose too, which may end by it (255) before it hears how the import did.
     assert started.returncode in ((130, 255) if whom == "Ctrl-C" else (130,)), said
     assert b"Traceback" not in said
-    assert docker("ps", "-aq", "--filter", "label=com.docker.compose.oneoff=True") == ""
+    # The engine removes it, in its own time.
+    wait_until(lambda: docker("ps", "-aq", "--filter", "label=com.docker.compose.oneoff=True") == "", LIMIT, "it goes")
     assert len([*stack.originals.rglob(pattern)]) <= len(numbers)
     endless.unlink()
     again = run("import", "--json", pictures / whom).json()
@@ -294,10 +467,38 @@ def test_import_of_nothing(stack: Stack, sources: list[str], reason: str) -> Non
     assert "Traceback" not in result.err
 
 
-def test_import_of_the_vault_is_refused(stack: Stack) -> None:
-    result = run("import", stack.storage)
-    assert result.code == 2
-    assert "part of the vault" in result.err.splitlines()[-1]
+def test_import_of_the_factorys_own_folders_is_refused(stack: Stack) -> None:
+    """Also of what holds them on the host, where the container sees only a part of that folder by itself."""
+    link = stack.inbox.parent.parent / "a link to the factory"
+    link.symlink_to(stack.storage)
+    try:
+        for source, reason in {
+            stack.storage: "is part of the vault",
+            link: "is part of the vault",
+            stack.inbox: "is part of the inbox",
+            stack.storage.parent: "holds",
+            stack.storage.parent.parent: "holds",
+        }.items():
+            result = run("import", source)
+            assert result.code == 2, (source, result.err)
+            assert reason in result.err.splitlines()[-1]
+    finally:
+        link.unlink()
+
+
+def test_a_zip_archive_of_the_host_is_imported(stack: Stack, pictures: Path) -> None:
+    fill(pictures / "zipped", 9_450_001, 9_450_002, owner=stack.owner)
+    archive = pictures / "takeout-001.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted((pictures / "zipped").iterdir()):
+            packed.write(path, f"Takeout/{path.name}")
+    os.chmod(archive, 0o644)
+    result = run("import", "--json", archive)
+    assert result.code == 0, result.err
+    assert (result.json()["new"], result.json()["archives"]) == (2, 1)
+    assert len(kept_as(stack, "original_path", "%/takeout-001.zip!/Takeout/94500%")) == 2
+    assert run("import", "--move", "--json", archive).json()["duplicates"] == 2
+    assert archive.exists()
 
 
 # -- backup and restore --------------------------------------------------------------------------------------

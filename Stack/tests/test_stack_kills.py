@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from Src.Testing.patience import wait_until
 from Stack.tests.photos import photos_in, sha256, unique_jpeg
-from Stack.tests.real_factory import is_running, wait_until
+from Stack.tests.real_factory import is_running
 from Stack.tests.stack import LIMIT, OURS, PLUMBING, PROJECT, SERVICES, Stack, docker
 
 pytestmark = pytest.mark.stack
@@ -77,8 +78,10 @@ def receiver(stack: Stack) -> Iterator[Receiver]:
     yield receiver
     receiver.close()
     stack.environment = before
-    stack.down(volumes=True)  # a URL that was set once is kept
+    (stack.secrets / "service-monitor" / "alert_urls").unlink()  # a URL that was set once is kept
     stack.up()
+    stack.compose("restart", "service-monitor")
+    stack.wait_healthy()
 
 
 class Ingest:

@@ -17,10 +17,11 @@ import pytest
 from Src.Shared.syncthing.client import Syncthing, SyncthingError
 from Src.Shared.syncthing.inbox_folders import FOLDER, differences
 from Src.Shared.syncthing.tests.real_syncthing import running
+from Src.Testing.patience import wait_until
 from Stack.tests.phone import TAKEN, Phone
 from Stack.tests.photos import photos_in, sha256, unique_jpeg
-from Stack.tests.real_factory import FACTORY, wait_until
-from Stack.tests.stack import LIMIT, Stack
+from Stack.tests.real_factory import FACTORY
+from Stack.tests.stack import LIMIT, PROJECT, Stack
 
 pytestmark = pytest.mark.stack
 
@@ -78,8 +79,9 @@ def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 def command(*arguments: str) -> str:
     """`./factory phone` on the host; what it prints."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
+    ours = kept | {"FACTORY_NAME": PROJECT}  # other tests' stacks may run in this checkout too
     done = subprocess.run(
-        [FACTORY, "phone", *arguments], env=kept, cwd="/", capture_output=True, text=True, timeout=LIMIT, check=False
+        [FACTORY, "phone", *arguments], env=ours, cwd="/", capture_output=True, text=True, timeout=LIMIT, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

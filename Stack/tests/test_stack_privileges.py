@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import psutil
 import pytest
 import requests
 
-from Stack.tests.real_factory import wait_until
-from Stack.tests.stack import INIT, LIMIT, PLUMBING, SERVICES, Stack, docker, docker_says, settings_of
+from Src.Testing.patience import wait_until
+from Stack.tests.stack import INIT, LIMIT, MIGRATE, MOVE_IN, PLUMBING, SERVICES, Stack, docker, docker_says, settings_of
 
 pytestmark = pytest.mark.stack
 
@@ -43,21 +45,51 @@ def test_no_root(stack: Stack, name: str) -> None:
 
 
 def test_only_docker_proxy_has_the_socket_and_nobody_else_mounts_what_is_not_theirs(stack: Stack) -> None:
-    for name in (*SERVICES, *PLUMBING, INIT):
+    for name in (*SERVICES, *PLUMBING, INIT, MOVE_IN, MIGRATE):
         sources = [mount["Source"] for mount in stack.inspect(name)["Mounts"]]
         with_socket = any(source.endswith("docker.sock") for source in sources)
-        assert with_socket == (name == "docker_proxy")
+        assert with_socket == (name in ("docker_proxy", MOVE_IN))
         binds = [mount["Source"] for mount in stack.inspect(name)["Mounts"] if mount["Type"] == "bind"]
-        allowed = (str(stack.data), "/var/run/docker.sock", "/gate.cfg")
-        assert all(source.startswith(allowed[0]) or source.endswith(allowed[1:]) for source in binds), binds
+        allowed = (str(stack.data), str(stack.own), "/var/run/docker.sock", "/gate.cfg", "/factory-db.sh")
+        assert all(source.startswith(allowed[:2]) or source.endswith(allowed[2:]) for source in binds), binds
+
+
+def test_who_has_the_socket_and_may_write_to_it_ends_at_once_and_reaches_nobody(stack: Stack) -> None:
+    container = stack.inspect(MOVE_IN)
+    assert container["State"]["Status"] == "exited"
+    assert container["HostConfig"]["NetworkMode"] == "none"
+    assert container["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    assert [mount["RW"] for mount in container["Mounts"] if mount["Destination"] == "/data"] == [False]
+
+
+def test_originals_are_writable_for_the_librarian_only(stack: Stack) -> None:
+    for name in (*SERVICES, *PLUMBING):
+        mounts = {mount["Destination"]: mount["RW"] for mount in stack.inspect(name)["Mounts"]}
+        above = [writable for place, writable in mounts.items() if place in ("/data", "/data/Storage")]
+        assert any(above) == (name == "librarian"), mounts
+
+
+def test_the_monitor_sees_no_photo(stack: Stack) -> None:
+    """Of inbox and storage an empty folder each: enough for how full their disks are."""
+    stack.drop("not for the monitor.jpg", b"no photo")
+    (stack.inbox / "not for the monitor.jpg").unlink()
+    seen = stack.exec("service_monitor", "find", "/data", "-type", "f").splitlines()
+    plates = [path for path in seen if not path.startswith("/data/.run/")]
+    assert sorted(plates) == ["/data/Photos_Inbox/nameplate", "/data/Storage/nameplate"]
+    [[found]] = stack.sql("SELECT details->'checks'->'vault disk'->>'total' FROM system_status"
+                          " WHERE service_name = 'service-monitor'")  # fmt: skip
+    disk = os.statvfs(stack.storage)
+    assert int(found) == disk.f_blocks * disk.f_frsize
 
 
 def test_the_read_only_ones_cannot_write_photos(stack: Stack) -> None:
     for name in ("dashboard", "service_monitor"):
         with pytest.raises(AssertionError, match="Read-only file system"):
-            stack.exec(name, "touch", "/data/Storage/Originals/x")
+            stack.exec(name, "touch", "/data/Storage/x")
         with pytest.raises(AssertionError, match="Read-only file system"):
             stack.exec(name, "touch", "/app/x")
+    with pytest.raises(AssertionError, match="Read-only file system"):
+        stack.exec("dashboard", "touch", "/data/Storage/Originals/x")
 
 
 def test_ports_are_on_loopback_and_the_database_has_none(stack: Stack) -> None:
@@ -131,9 +163,9 @@ def test_the_dashboard_reaches_what_it_needs_and_nothing_else(stack: Stack) -> N
 
 def test_the_database_of_another_service_cannot_be_reached(stack: Stack) -> None:
     """Somebody else's container on the same engine, with a database."""
-    other = "photo-factory-test-other"
+    other, image = "photo-factory-test-other", stack.inspect("factory_postgres")["Config"]["Image"]
     docker("rm", "-f", other, check=False)  # of an earlier run that was killed
-    docker("run", "-d", "--rm", "--name", other, "-e", "POSTGRES_PASSWORD=x", "postgres:18")
+    docker("run", "-d", "--rm", "--name", other, "-e", "POSTGRES_PASSWORD=x", image)
     try:
         [address] = stack.addresses(other)
         wait_until(lambda: "ready to accept" in docker_says("logs", other), LIMIT, "the other database is up")
@@ -152,16 +184,22 @@ def test_the_database_of_another_service_cannot_be_reached(stack: Stack) -> None
 def test_the_docker_api_is_read_only_and_about_our_containers(stack: Stack, name: str) -> None:
     api = "http://gate:2375"
     allowed = (
-        "_ping",
         "version",
-        "containers/json",
         "containers/librarian/json",
         "v1.41/containers/syncthing/logs?stdout=1",
-        "containers/factory_postgres/stats?stream=0&one-shot=1",
+        "containers/factory_gate/logs?stdout=1&follow=0",
     )
     answers = stack.asked(name, [("GET", f"{api}/{path}") for path in allowed])
     assert set(answers.values()) == {200}, answers
     forbidden = (
+        ("GET", "_ping"),
+        ("GET", "containers/json"),
+        ("GET", "containers/factory_init/json"),
+        ("GET", "containers/factory_init/logs?stdout=1"),
+        ("GET", "containers/factory_move_in/json"),
+        ("GET", "containers/factory_postgres/stats?stream=0&one-shot=1"),
+        ("GET", "containers/librarian/logs?stdout=1&follow=1"),
+        ("HEAD", "containers/librarian/json"),
         ("POST", "containers/create"),
         ("POST", "containers/librarian/restart"),
         ("POST", "containers/librarian/exec"),
@@ -199,29 +237,56 @@ def test_each_service_sees_only_its_own_secrets(stack: Stack) -> None:
     def seen(name: str) -> set[str]:
         return set(stack.exec(name, "ls", "/run/factory-secrets").split())
 
-    assert seen("librarian") == {"db_password"}
-    assert seen("dashboard") == {"db_password", "syncthing_api_key", "dashboard_password"}
-    assert seen("service_monitor") == {"db_password", "syncthing_api_key", "syncthing_gui_password", "alert_urls"}
-    assert seen("factory_postgres") == {"db_password"}
-    assert seen("syncthing") == {"syncthing_api_key", "syncthing_gui_password"}
+    assert seen("librarian") == {"pf_librarian_password", "plate_id"}
+    assert seen("dashboard") == {"pf_dashboard_password", "syncthing_api_key", "dashboard_password", "plate_id"}
+    assert seen("service_monitor") == {"pf_monitor_password", "syncthing_api_key", "alert_urls", "plate_id"}
+    assert seen("factory_postgres") == {"db_password", "roles.sql", "databases.sql"}
+    assert seen("syncthing") == {"syncthing_api_key", "syncthing_gui_password", "plate_id"}
+
+
+def test_on_the_host_secrets_are_for_their_services_user_only(stack: Stack) -> None:
+    for folder in (path for path in stack.secrets.iterdir() if path.is_dir()):
+        owner = 999 if folder.name == "factory-db" else stack.owner[0]
+        for path in (folder, *folder.iterdir()):
+            assert path.stat().st_uid == owner
+            assert path.stat().st_mode & 0o077 == 0, path
 
 
 def test_the_ledger_wants_its_password(stack: Stack) -> None:
     program = """
 import psycopg2
-def takes(password):
+def takes(user, password):
     try:
-        psycopg2.connect(host="factory-db", user="photo_factory", dbname="photo_factory", password=password).close()
+        psycopg2.connect(host="factory-db", user=user, dbname="photo_factory", password=password).close()
     except psycopg2.OperationalError as error:
         return str(error)
     return "yes"
-answer = [takes(password) for password in given]
+answer = [takes(*one) for one in given]
 """
-    right = stack.secret("librarian", "db_password")
-    no_password, usual, yes = stack.python("librarian", program, ["", "photo_factory", right])
+    owner, right = stack.secret("factory_postgres", "db_password"), stack.secret("librarian", "pf_librarian_password")
+    tries = [("pf_librarian", ""), ("pf_librarian", "pf_librarian"), ("pf_librarian", right), ("photo_factory", owner)]
+    no_password, usual, yes, of_owner = stack.python("librarian", program, tries)
     assert "no password supplied" in no_password
     assert "password authentication failed" in usual
-    assert yes == "yes"
+    assert yes == of_owner == "yes"
+    names = ("factory_admin", "photo_factory", "pf_dashboard")
+    others = [(name, password) for name in names for password in ("", right)]
+    assert "yes" not in stack.python("librarian", program, others)
+
+
+def _is_answered(stack: Stack, question: str, answer: list[list[str]]) -> bool:
+    return stack.sql(question) == answer
+
+
+def test_no_service_is_a_superuser_of_the_ledger(stack: Stack) -> None:
+    clients = "FROM pg_stat_activity JOIN pg_roles r ON r.oid = usesysid WHERE backend_type = 'client backend'"
+    roles = {"librarian": "pf_librarian", "service-monitor": "pf_monitor", "dashboard": "pf_dashboard"}
+    for service, role in roles.items():
+        connected = f"SELECT DISTINCT usename {clients} AND application_name = '{service}'"
+        wait_until(partial(_is_answered, stack, connected, [[role]]), LIMIT, f"{service} as {role}")
+    assert stack.sql(f"SELECT usename {clients} AND rolsuper") == []
+    assert stack.sql("SELECT rolname FROM pg_roles WHERE rolsuper") == [["factory_admin"]]
+    assert stack.sql("SELECT current_user") == [["photo_factory"]]
 
 
 def test_the_gui_of_syncthing_refuses_without_a_password(stack: Stack) -> None:

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from Stack.tests.real_factory import SAMPLES, wait_until
+from Src.Testing.patience import wait_until
+from Stack.tests.real_factory import SAMPLES
 from Stack.tests.stack import INIT, LIMIT, OURS, SERVICES, Stack, docker
 
 pytestmark = pytest.mark.stack
@@ -92,12 +93,18 @@ def test_every_page_of_the_dashboard_finds_its_modules(stack: Stack) -> None:
     """They are imported when somebody looks, which the health check does not."""
     program = """
 import importlib, pkgutil
-import Src.Dashboard as dashboard
-names = [module.name for module in pkgutil.walk_packages(dashboard.__path__, "Src.Dashboard.")]
+import Src.Dashboard, Src.Library, Src.Media.pictures
+rooms = (Src.Dashboard, Src.Library, Src.Media.pictures)
+names = [module.name for room in rooms for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
 answer = [importlib.import_module(name).__name__ for name in names if name not in given]
 """
     entries = ["Src.Dashboard.__main__", "Src.Dashboard.dashboard"]  # these do not only define things
     assert "Src.Dashboard.views.problems" in stack.python("dashboard", program, entries)
+
+
+def test_the_dashboard_s_image_has_nothing_of_the_librarian_s_readers(stack: Stack) -> None:
+    program = "import importlib.util\nanswer = [name for name in given if importlib.util.find_spec(name)]"
+    assert stack.python("dashboard", program, ["magic", "pylibmagic", "exiftool", "Src.Librarian"]) == []
 
 
 def test_starting_takes_seconds_and_not_a_minute(stack: Stack) -> None:
@@ -116,7 +123,7 @@ def test_the_librarian_image_is_small(stack: Stack) -> None:
     def size(image: str) -> int:
         return int(docker("image", "inspect", "--format", "{{.Size}}", image))
 
-    added = size("photo-factory/librarian") - size("python:3.13-slim-trixie")
+    added = size("photo-factory/librarian:2") - size("python:3.13.16-slim-trixie")
     assert added <= 100_000_000, f"{added / 1e6:.0f} MB over its base"
 
 
@@ -130,12 +137,13 @@ def test_nothing_is_in_the_images_that_does_not_belong_there(stack: Stack) -> No
 
 def test_passwords_are_made_and_never_printed(stack: Stack) -> None:
     secrets = {
-        stack.secret("librarian", "db_password"),
+        stack.secret("librarian", "pf_librarian_password"),
+        stack.secret("factory_postgres", "db_password"),
         stack.secret("dashboard", "dashboard_password"),
         stack.secret("dashboard", "syncthing_api_key"),
-        stack.secret("service_monitor", "syncthing_gui_password"),
+        stack.secret("syncthing", "syncthing_gui_password"),
     }
-    assert len(secrets) == 4 and all(len(secret) >= 24 for secret in secrets)
+    assert len(secrets) == 5 and all(len(secret) >= 24 for secret in secrets)
     said = stack.compose("logs", "--no-color")
     shown = docker("inspect", INIT, *SERVICES)
     processes = "".join(docker("top", name, "-eo", "pid,args") for name in SERVICES)

@@ -9,7 +9,8 @@ from signal import SIGTERM
 import pytest
 
 from Src.Shared.migrations import HEAD
-from Stack.tests.real_factory import SAMPLES, wait_until
+from Src.Testing.patience import wait_until
+from Stack.tests.real_factory import SAMPLES
 from Stack.tests.stack import LIMIT, OURS, SERVICES, Stack, docker, docker_says
 
 pytestmark = pytest.mark.stack
@@ -50,7 +51,7 @@ def _assert_there(stack: Stack, originals: dict[str, str]) -> None:
 def _identity(stack: Stack) -> list[str]:
     """What must stay the same for as long as there is this factory: its passwords and Syncthing's own ID."""
     certificate = stack.exec("syncthing", "cat", "/var/syncthing/config/cert.pem")
-    names = ("db_password", "syncthing_api_key", "dashboard_password")
+    names = ("pf_dashboard_password", "syncthing_api_key", "dashboard_password")
     return [certificate, *(stack.secret("dashboard", name) for name in names)]
 
 
@@ -85,7 +86,7 @@ def test_an_upgrade_from_the_first_version_loses_nothing(stack: Stack) -> None:
     stack.remove()
     stack.compose("up", "-d", "factory-db")
     stack.wait_healthy("factory_postgres")
-    stack.compose("run", "--rm", "--no-deps", "librarian", "python", "-c", FIRST_SCHEMA)
+    stack.compose("run", "--rm", "--no-deps", "migrate", "python", "-c", FIRST_SCHEMA)
     assert stack.sql("SELECT version_num FROM alembic_version") == [["0001"]]
     originals = _old_vault(stack)
     rows = "SELECT count(*), min(captured_at), max(captured_at), sum(file_size) FROM media_assets"
@@ -96,8 +97,9 @@ def test_an_upgrade_from_the_first_version_loses_nothing(stack: Stack) -> None:
     assert stack.sql("SELECT version_num FROM alembic_version") == [[HEAD]]
     assert stack.sql(rows) == before
     _assert_there(stack, originals)
-    said = stack.compose("logs", "--no-color", "librarian", "service-monitor", "dashboard")
-    assert said.count("Bringing the ledger from schema") == (HEAD != "0001"), "once, by one service; the others wait"
+    said = stack.compose("logs", "--no-color", "migrate", "librarian", "service-monitor", "dashboard")
+    updates = said.count("Updating the tables of the database from schema")
+    assert updates == (HEAD != "0001"), "once, by one service; the others wait"
     name = next(iter(originals)).rpartition("/")[2]
     stack.drop(f"again/{name}", (stack.storage / next(iter(originals))).read_bytes())
     [[fate]] = wait_until(

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,22 +16,16 @@ from pathlib import Path
 
 import pytest
 
+from Src.Testing.patience import wait_until
 from Stack.tests.photos import sha256, unique_jpeg
-from Stack.tests.real_factory import (
-    LIMIT,
-    ROOT,
-    SAMPLES,
-    Factory,
-    Running,
-    wait_until,
-)
+from Stack.tests.real_factory import LIMIT, ROOT, SAMPLES, Factory, Running
 
 STABILITY_DELAY = 5.0  # the default, which these tests leave in force
 SOON = 2 * LIMIT  # and the next periodic scan is in an hour; how soon it is really tells `python -m benchmarks latency`
 
 LAST_HEARTBEAT_LIMIT = 3.0  # seconds that the service waits for it
 
-LIBRARIAN = "Src.Librarian.librarian"
+LIBRARIAN, READER = "-m Src.Librarian ", "-m Src.Librarian.read.reader "
 ONE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO|WARNING|ERROR) [a-z-]+: .+")
 
 
@@ -48,6 +43,22 @@ def default_factory(factory: Factory) -> Factory:
     factory.environment.clear()
     factory.environment["SCAN_INTERVAL"] = "3600"
     return factory
+
+
+AS_SYSTEMD_DOES = """
+import os, socket, subprocess, sys
+ours, its = socket.socketpair()
+subprocess.Popen(sys.argv[1:], stdout=its, stderr=its)
+its.close()
+while said := ours.recv(65536):
+    os.write(1, said)
+"""
+
+
+def test_all_services_start_where_stdout_cannot_be_opened_by_its_name(factory: Factory) -> None:
+    with factory.start("up", wrapper=[sys.executable, "-c", AS_SYSTEMD_DOES]) as running:
+        running.wait_for("watching ", 2 * LIMIT)
+        running.wait_for("service-monitor: looking after", LIMIT)
 
 
 # -- how soon a photo is filed -----------------------------------------------------------------------------
@@ -181,7 +192,7 @@ def test_up_takes_a_relative_folder_of_any_name_from_where_it_is_called(factory:
 # -- stopping ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_ends_everything(factory: Factory, signal_name: str) -> None:
     with up(factory) as running:
         (factory.inbox / "a.jpg").write_bytes(unique_jpeg(1))
@@ -229,13 +240,17 @@ def test_a_killed_librarian_is_started_again_and_goes_on(factory: Factory) -> No
         wait_until(lambda: time.time() - os.stat(f"/proc/{librarian}").st_ctime > 1.5, LIMIT)
         for number in range(40):
             (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
-        workers = set(factory.named("spawn_main"))
+        readers = set(factory.named(READER))
         os.kill(librarian, signal.SIGKILL)
         wait_until(lambda: set(factory.named(LIBRARIAN)) - {librarian}, LIMIT, "it is started again")
         wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(40,)], 2 * LIMIT, "it goes on")
         wait_until(lambda: not any(factory.inbox.iterdir()), LIMIT, "the inbox is empty")
         assert running.process.poll() is None
-        wait_until(lambda: not workers & set(factory.named("spawn_main")), LIMIT, "no worker of the dead one lingers")
+        wait_until(
+            lambda: not readers & set(factory.named(READER)),
+            LIMIT,
+            "no reader of the dead one lingers",
+        )
     assert_vault_is({sha256_of(unique_jpeg(number)) for number in range(40)}, factory)
 
 
@@ -290,10 +305,10 @@ def test_services_end_by_themselves_when_the_runner_is_killed_and_a_new_one_work
 
 def test_a_killed_worker_costs_no_file(factory: Factory) -> None:
     with up(factory) as running:
-        wait_until(lambda: factory.named("spawn_main"), LIMIT, "workers run")
+        wait_until(lambda: factory.named(READER), LIMIT, "readers run")
         for number in range(60):
             (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
-        kill(factory.named("spawn_main"))
+        kill(factory.named(READER))
         wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(60,)], 2 * LIMIT, "all are filed")
         assert "Traceback" not in running.output
     assert factory.sql_at_rest("SELECT count(*) FROM ingest_events WHERE fate = 'failed'") == [(0,)]
@@ -358,14 +373,16 @@ def test_the_very_first_start_reads_well(bare_factory: Factory) -> None:
         wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE service_name = 'librarian'"), LIMIT)
         running.process.send_signal(signal.SIGINT)
         result = running.wait(2 * LIMIT)
-    assert "Photo Factory is starting" in result.out
-    assert str(factory.inbox) in result.out
-    assert str(factory.originals) in result.out
+    assert f"Photo Factory is starting in {factory.data}" in result.out
+    assert f"Drop photos into {factory.inbox}" in " ".join(result.out.split())
+    assert "Stop it with" in result.out
+    assert "stopping: each service finishes what it has begun" in result.err
+    assert not re.search("nothing|Deleted 0|all 0|SIG", running.output), "what a newcomer must puzzle over"
     assert "Traceback" not in running.output
     lines = running.output.splitlines()
     records = lines[lines.index(next(line for line in lines if ONE_LINE.fullmatch(line))) :]
     others = [line for line in records if not ONE_LINE.fullmatch(line)]
-    assert all(line.endswith("WARN received SIGINT indicating exit request") for line in others), others  # supervisor's
+    assert re.match("Photo Factory is ready", others[0]) and len(others) == 3, others
     alarming = [line for line in records if " WARNING " in line or " ERROR " in line]
     # Where making, starting or stopping a database takes seconds, that is told.
     expected = ("Let other users pass through", "has not come up yet", "gives no answer in", "takes long to stop")

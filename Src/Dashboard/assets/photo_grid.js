@@ -12,7 +12,7 @@ function section(day, choose) {
   const cells = element("div", "cells");
   cells.append(...day.photos.map((photo) => cell(photo, choose)));
   const part = element("section");
-  if (day.title) part.append(element("h3", "", day.title));
+  if (day.title) part.append(element("h2", "", day.title));
   part.append(cells);
   return part;
 }
@@ -21,7 +21,8 @@ function cell(photo, choose) {
   const button = element("button");
   button.type = "button";
   button.title = photo.name;
-  button.setAttribute("aria-label", photo.name);
+  const also = `${photo.favourite ? ", a favourite" : ""}${photo.error ? ", with errors" : ""}`;
+  button.setAttribute("aria-label", photo.label + also);
   button.addEventListener("click", () => choose(photo.id));
   const image = element("img");
   image.loading = "lazy";
@@ -31,6 +32,7 @@ function cell(photo, choose) {
   image.src = photo.src;
   button.append(image, element("span", "name", photo.name));
   if (photo.badge) button.append(element("span", "badge", photo.badge));
+  if (photo.favourite) button.append(element("span", "favourite", "★"));
   if (photo.error) button.append(element("span", "error", "!"));
   return button;
 }

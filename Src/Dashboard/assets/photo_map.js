@@ -1,18 +1,4 @@
-// Where photos were taken, on an outline of the world that comes from here: no other host is asked for anything. But with
-// the tiles of another (MAP_TILES) they are the ground.
-
-const parts = {};
-
-function script(name) {
-  parts[name] ??= new Promise((resolve, reject) => {
-    const tag = document.createElement("script");
-    tag.src = `assets/vendor/${name}`;
-    tag.onload = resolve;
-    tag.onerror = reject;
-    document.head.append(tag);
-  });
-  return parts[name];
-}
+// Where photos were taken, on a map (photo_ground.js).
 
 const maps = new WeakMap();
 
@@ -21,9 +7,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const known = maps.get(place);
   if (known) {
     known.choose = (area) => setTriggerValue("area", area);
+    known.moved = (view) => setTriggerValue("view", view);
     return undefined;
   }
-  const state = { choose: (area) => setTriggerValue("area", area), gone: false };
+  const state = {
+    choose: (area) => setTriggerValue("area", area), moved: (view) => setTriggerValue("view", view), gone: false,
+  };
   maps.set(place, state);
   place.style.height = `min(${data.height}px, 62vh)`;
   show(place, data, state).catch(() => {
@@ -33,98 +22,37 @@ export default function ({ data, parentElement, setTriggerValue }) {
     state.gone = true;
     state.size?.disconnect();
     state.map?.stop().remove();
+    clearTimeout(state.rest); // a map that is stopped comes to rest
     maps.delete(place);
   };
 }
 
 async function show(place, data, state) {
-  const [points, world] = await Promise.all([
-    data.point ? null : json(data.places),
-    data.tiles ? null : json("assets/vendor/world.json"),
-    ...["leaflet.js", "supercluster.min.js", "topojson-client.min.js"].map(script),
+  const [map, points] = await Promise.all([
+    mapIn(place, data, state), data.point ? null : json(data.places), script("supercluster.min.js"),
   ]);
   if (state.gone) return;
-  const map = L.map(place, {
-    renderer: canvas(), worldCopyJump: true, minZoom: 0.5, maxZoom: 15, zoomSnap: 0.5, attributionControl: false,
-  });
-  state.map = map;
-  if (data.tiles) {
-    // Many hosts want to know who asks.
-    L.tileLayer(data.tiles, { maxZoom: 19, referrerPolicy: "origin" }).addTo(map);
-    const credit = document.createElement("span");
-    credit.textContent = data.credit;
-    L.control.attribution({ prefix: false }).addAttribution(credit.innerHTML).addTo(map);
-  } else drawWorld(map, topojson.feature(world, world.objects.countries), getComputedStyle(place));
-  L.control.scale({ imperial: false }).addTo(map);
-  if (data.point) {
-    map.setView(data.point, 5);
-    L.marker(data.point, { icon: L.divIcon({ className: "pin", iconSize: [16, 16] }), keyboard: false }).addTo(map);
-  } else {
-    drawPlaces(map, points, (area) => state.choose(area));
+  if (data.point) markPoint(map, data.point);
+  else {
+    drawPlaces(map, points, data.view, (area) => state.choose(area));
+    map.on("moveend", () => {
+      clearTimeout(state.rest);
+      state.rest = setTimeout(() => rest(map, state), REST);
+    });
   }
-  state.size = new ResizeObserver(() => map.invalidateSize());
-  state.size.observe(place);
 }
 
-// Leaflet forgets that it has asked for a frame when it draws before that comes; it then came to a map that is gone.
-function canvas() {
-  const made = L.canvas();
-  const redraw = made._redraw;
-  made._redraw = () => { if (made._ctx) redraw.call(made); };
-  return made;
-}
+// Where the map is goes into the page's address when it rests: in place of where it was, so that Back leaves the map.
+const REST = 400; // milliseconds
 
-async function json(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(address);
-  return answer.json();
-}
-
-// An outline that goes over the 180th meridian goes on beyond it, and does not come back over the whole map.
-function unwrapped(ring) {
-  let [before, turns] = [ring[0][0], 0];
-  return ring.map(([lon, lat]) => {
-    if (Math.abs(lon - before) > 180) turns += lon < before ? 360 : -360;
-    before = lon;
-    return [lon + turns, lat];
-  });
-}
-
-function drawWorld(map, countries, style) {
-  const colour = (name) => style.getPropertyValue(name);
-  for (const { geometry } of countries.features) {
-    const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
-    for (const polygon of polygons) polygon.forEach((ring, at) => { polygon[at] = unwrapped(ring); });
-  }
-  L.geoJSON(countries, {
-    interactive: false,
-    style: { fillColor: colour("--land"), fillOpacity: 1, color: colour("--border"), weight: 1 },
-  }).addTo(map);
-  const names = L.layerGroup();
-  for (const country of countries.features) {
-    const bounds = largestPart(country.geometry);
-    const label = document.createElement("span");
-    label.textContent = country.properties.name;
-    const icon = L.divIcon({ className: "country", html: label, iconSize: [0, 0] });
-    const marker = L.marker(bounds.getCenter(), { icon, interactive: false, keyboard: false });
-    marker.width = bounds.getEast() - bounds.getWest();
-    names.addLayer(marker);
-  }
-  const update = () => {
-    // A name is shown where its country is about as wide as it.
-    const pixels = 256 * 2 ** map.getZoom() / 360;
-    names.eachLayer((marker) => marker.setOpacity(marker.width * pixels > 70 ? 1 : 0));
-  };
-  names.addTo(map);
-  map.on("zoomend", update);
-  map.whenReady(update);
-}
-
-function largestPart(geometry) {
-  const outlines = geometry.type === "Polygon" ? [geometry.coordinates[0]] : geometry.coordinates.map((part) => part[0]);
-  const boxes = outlines.map((ring) => L.latLngBounds(ring.map(([lon, lat]) => [lat, lon])));
-  const area = (box) => (box.getEast() - box.getWest()) * (box.getNorth() - box.getSouth());
-  return boxes.reduce((a, b) => (area(a) >= area(b) ? a : b));
+function rest(map, state) {
+  const middle = map.getCenter().wrap();
+  const view = [Number(middle.lat.toFixed(4)), Number(middle.lng.toFixed(4)), map.getZoom()];
+  const address = new URL(location.href);
+  address.searchParams.set("at", view.join("_"));
+  if (address.href === location.href) return;
+  history.replaceState({}, "", address);
+  state.moved(view);
 }
 
 // To cluster each place of a large library takes a browser a second. From afar it is enough to know them by cells of
@@ -133,7 +61,7 @@ const CELL = 50;
 const AFAR = 8;
 
 // `places` is latitude, longitude (thousandths of a degree) and number of photos, again and again.
-function drawPlaces(map, places, choose) {
+function drawPlaces(map, places, view, choose) {
   const cells = gathered(places, CELL);
   const afar = clustered(cells, AFAR);
   let near;
@@ -147,10 +75,17 @@ function drawPlaces(map, places, choose) {
     const box = [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()];
     const shown = index();
     layer.clearLayers();
-    for (const cluster of shown.getClusters(box, Math.round(map.getZoom()))) layer.addLayer(circle(map, shown, cluster, choose));
+    for (const cluster of shown.getClusters(box, Math.round(map.getZoom()))) {
+      for (const turn of TURNS) {
+        const [lon, lat] = cluster.geometry.coordinates;
+        if (bounds.contains([lat, lon + turn])) layer.addLayer(circle(map, shown, cluster, turn, choose));
+      }
+    }
   };
   map.on("moveend", draw);
-  if (cells.length) {
+  if (view) {
+    map.setView([view[0], view[1]], view[2], { animate: false });
+  } else if (cells.length) {
     map.fitBounds(around(cells).pad(0.1), { maxZoom: 9, animate: false });
   } else {
     map.setView([25, 10], 1.5);
@@ -196,14 +131,16 @@ function around(features) {
   return bounds;
 }
 
-function circle(map, index, cluster, choose) {
+function circle(map, index, cluster, turn, choose) {
   const [lon, lat] = cluster.geometry.coordinates;
   const count = cluster.properties.n;
   const size = Math.round(24 + 6 * Math.log10(count));
   const label = document.createElement("span");
   label.textContent = count < 10000 ? count : `${Math.round(count / 1000)}k`;
   const icon = L.divIcon({ className: "cluster", html: label, iconSize: [size, size] });
-  const marker = L.marker([lat, lon], { icon, title: `${count.toLocaleString("en")} ${count === 1 ? "photo" : "photos"}` });
+  const marker = L.marker([lat, lon + turn], {
+    icon, title: `${count.toLocaleString()} ${count === 1 ? "photo" : "photos"}`,
+  });
   marker.on("click", () => {
     const inside = cluster.properties.cluster ? index.getLeaves(cluster.properties.cluster_id, Infinity) : [cluster];
     const bounds = around(inside);

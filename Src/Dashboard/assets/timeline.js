@@ -1,11 +1,15 @@
-// The months of the library as bars; a click jumps to one.
+// The months of the library as bars; a click jumps to one. One stop of the Tab key, however many they are: arrows, Home
+// and End go along them (the toolbar pattern of the ARIA practices).
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const strip = parentElement.querySelector(".timeline");
   const shown = JSON.stringify(data.months);
   if (strip.dataset.shown !== shown) {
     strip.dataset.shown = shown;
+    strip.setAttribute("role", "toolbar");
+    strip.setAttribute("aria-label", "Months: arrow keys move, Enter jumps there");
     strip.replaceChildren(...years(data.months, (month) => setTriggerValue("month", month)));
+    strip.onkeydown = (event) => walk(strip, event);
   }
   for (const bar of strip.querySelectorAll("button")) {
     const here = bar.dataset.month === data.here;
@@ -14,7 +18,29 @@ export default function ({ data, parentElement, setTriggerValue }) {
       strip.scrollLeft = bar.offsetLeft - strip.clientWidth / 2;
     }
     bar.classList.toggle("here", here);
+    if (here) bar.setAttribute("aria-current", "true");
+    else bar.removeAttribute("aria-current");
   }
+  if (!strip.contains(document.activeElement) && !strip.getRootNode().activeElement) {
+    stop(strip, strip.querySelector("button.here") ?? strip.querySelector("button:last-of-type"));
+  }
+}
+
+// The one button that the Tab key comes to.
+function stop(strip, button) {
+  for (const bar of strip.querySelectorAll("button")) bar.tabIndex = -1;
+  (button ?? strip.querySelector("button")).tabIndex = 0;
+}
+
+function walk(strip, event) {
+  const bars = [...strip.querySelectorAll("button")];
+  const at = bars.indexOf(event.target);
+  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: bars.length - 1 }[event.key];
+  if (at < 0 || to === undefined) return;
+  event.preventDefault();
+  const bar = bars[Math.max(0, Math.min(bars.length - 1, to))];
+  stop(strip, bar);
+  bar.focus();
 }
 
 function years(months, choose) {

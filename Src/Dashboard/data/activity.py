@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import streamlit as st
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from Src.Dashboard.ledger import TooSlow
 from Src.Dashboard.resources import ledger
@@ -16,21 +17,26 @@ from Src.Shared.ledger_text import to_ledger
 MOST = 200  # events shown
 SEARCH_LIMIT = 2.0  # seconds
 
-_COLUMNS = "e.happened_at, e.fate, e.source, e.original_name, e.original_path, e.final_path, e.message, e.attempts"
+_COLUMNS = (
+    "e.id, e.happened_at, e.fate, e.source, e.original_name, e.original_path, e.message, e.attempts, "
+    "coalesce(a.final_path, e.final_path) AS kept_at, a.id AS photo"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fate of one file. `kept_at` is where its content is now, relative to the storage root."""
+    """What became of one file. `kept_at` (below the storage root) and `photo` are where its content is now."""
 
+    id: uuid.UUID
     happened_at: datetime
     fate: str
     source: str
     original_name: str
     original_path: str
-    kept_at: str | None
     message: str | None
     attempts: int | None
+    kept_at: str | None
+    photo: uuid.UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +48,13 @@ class Findings:
 @st.cache_data(ttl=2, show_spinner=False)
 def latest() -> list[Event]:
     """The last events, newest first."""
-    return _latest("")
+    return _events("")
 
 
 @st.cache_data(ttl=10, max_entries=20, show_spinner=False)
 def latest_of(fates: tuple[str, ...]) -> list[Event]:
     """The last events of these fates, newest first. Of rare ones it takes looking through all events."""
-    return _latest("WHERE e.fate = ANY(:fates)", fates=list(fates))
+    return _events("WHERE e.fate = ANY(:fates)", fates=list(fates))
 
 
 @st.cache_data(ttl=10, max_entries=100, show_spinner=False)
@@ -77,35 +83,24 @@ def like(name: str) -> str:
     return f"%{pattern}%"
 
 
-def _latest(where: str, **values: Any) -> list[Event]:
-    statement = text(
-        f"SELECT {_COLUMNS} FROM ingest_events e {where} ORDER BY e.happened_at DESC, e.id DESC LIMIT :most"
-    )
-    with ledger().session() as session:
-        return [_event(row) for row in session.execute(statement, {**values, "most": MOST})]
+@st.cache_data(ttl=10, max_entries=100, show_spinner=False)
+def event(id_: uuid.UUID) -> Event | None:
+    """One event; None where there is none of that id."""
+    found = _events("WHERE e.id = :id", id=id_)
+    return found[0] if found else None
 
 
 def _found(where: str, pattern: str) -> tuple[Event, ...]:
-    # A content that came twice is kept once, perhaps under the other's name: the original's row tells.
+    return tuple(_events(f"WHERE {where}", limit=SEARCH_LIMIT, pattern=pattern))
+
+
+def _events(where: str, *, limit: float | None = None, **values: Any) -> list[Event]:
+    # A content that came twice is kept once, perhaps under the other's name: the original's row knows.
     statement = text(
-        f"SELECT {_COLUMNS}, a.final_path AS kept_at FROM "
-        f"(SELECT * FROM ingest_events e WHERE {where} ORDER BY e.happened_at DESC, e.id DESC LIMIT :most) e "
-        "LEFT JOIN media_assets a ON a.file_hash = e.file_hash ORDER BY e.happened_at DESC, e.id DESC"
+        f"SELECT {_COLUMNS} FROM (SELECT * FROM ingest_events e {where} ORDER BY e.happened_at DESC, e.id DESC "
+        "LIMIT :most) e LEFT JOIN media_assets a ON a.file_hash = e.file_hash ORDER BY e.happened_at DESC, e.id DESC"
     )
     with ledger().session() as session:
-        session.execute(text(f"SET LOCAL statement_timeout = {int(SEARCH_LIMIT * 1000)}"))
-        return tuple(_event(row) for row in session.execute(statement, {"pattern": pattern, "most": MOST}))
-
-
-def _event(row: Row[Any]) -> Event:
-    found = row._mapping
-    return Event(
-        happened_at=found["happened_at"],
-        fate=found["fate"],
-        source=found["source"],
-        original_name=found["original_name"],
-        original_path=found["original_path"],
-        kept_at=found.get("kept_at") or found["final_path"],
-        message=found["message"],
-        attempts=found["attempts"],
-    )
+        if limit is not None:
+            session.execute(text(f"SET LOCAL statement_timeout = {int(limit * 1000)}"))
+        return [Event(**row._mapping) for row in session.execute(statement, {**values, "most": MOST})]

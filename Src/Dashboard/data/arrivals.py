@@ -11,8 +11,6 @@ from sqlalchemy import text
 
 from Src.Dashboard.resources import ledger, settings
 
-COUNTED_AT_MOST = 10_000  # files of the last hour; more is "more"
-
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -20,7 +18,6 @@ class Totals:
     bytes: int
     today: int
     today_bytes: int
-    last_hour: int  # COUNTED_AT_MOST + 1: more than that
     last_filed_at: datetime | None
 
 
@@ -38,15 +35,8 @@ def totals() -> Totals:
             ),
             {"midnight": midnight},
         ).one()
-        last_hour, last_filed_at = session.execute(
-            text(
-                "SELECT (SELECT count(*) FROM (SELECT 1 FROM media_assets "
-                "WHERE ingested_at > now() - interval '1 hour' LIMIT :most) AS lately), "
-                "(SELECT max(ingested_at) FROM media_assets)"
-            ),
-            {"most": COUNTED_AT_MOST + 1},
-        ).one()
-    return Totals(originals, size, today, today_size, last_hour, last_filed_at)
+        last_filed_at = session.scalar(text("SELECT max(ingested_at) FROM media_assets"))
+    return Totals(originals, size, today, today_size, last_filed_at)
 
 
 @st.cache_data(ttl=5, show_spinner=False)

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import streamlit as st
 from sqlalchemy import text
 
+from Src.Dashboard import words
 from Src.Dashboard.resources import ledger, settings
-from Src.Librarian.file_watcher import walk_files
+from Src.Library.inbox import walk_files
+from Src.Library.leaving import Leaving, leaving_now
 
 MOST_FILES, MOST_SECONDS = 20_000, 0.2  # that are looked at in one walk
 
 
 @dataclass(frozen=True, slots=True)
-class Stays:
+class Held:
     failing: int
     dead_letters: int
     not_media: int
@@ -29,11 +31,12 @@ class Found:
 
 
 @st.cache_data(ttl=3, show_spinner=False)
-def stays() -> Stays:
+def held() -> Held:
     with ledger().session() as session:
         rows = session.execute(text("SELECT state, count(*) FROM inbox_files GROUP BY state")).all()
     counts: dict[str, int] = dict(rows)
-    return Stays(counts.get("failing", 0), counts.get("dead_letter", 0), counts.get("not_media", 0))
+    not_media = sum(counts.get(state, 0) for state in ("not_media", "companion", "sidecar"))
+    return Held(counts.get("failing", 0), counts.get("dead_letter", 0), not_media)
 
 
 @st.cache_data(ttl=3, show_spinner=False)
@@ -50,11 +53,18 @@ def found() -> Found | None:
     return Found(files, complete=True)
 
 
-def waiting(files: Found, known: Stays | None) -> str:
+@st.cache_data(ttl=3, show_spinner=False)
+def leaving() -> Leaving:
+    """Files that are filed, and kept aside for a while before they go for good."""
+    return leaving_now(settings().state, settings().inbox)
+
+
+def waiting(files: Found, known: Held | None) -> str:
     """How many wait to be filed, as text: those that are there and not known to stay."""
     if known is not None:
         files = Found(max(0, files.files - known.failing - known.dead_letters - known.not_media), files.complete)
-    return f"{files.files:,}" if files.complete else f"{files.files:,}+"
+    shown = words.number(files.files)
+    return shown if files.complete else f"{shown}+"
 
 
 def named(name: str, most: int = 20) -> list[str]:

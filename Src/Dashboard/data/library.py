@@ -6,6 +6,7 @@ where filters leave few photos, counters say on which days these are (a library 
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,17 +19,19 @@ from sqlalchemy.orm import Session
 
 from Src.Dashboard.data.activity import like
 from Src.Dashboard.resources import ledger
-from Src.Dashboard.thumbnails import Original
+from Src.Library.original import Original
+from Src.Shared.models import GUESSED_DATE
 
 PAGE = 60  # photos
 SEARCH_LIMIT = 3.0  # seconds; a part of a name that few photos have takes reading all names
 MOST_FOUND = 2000  # matches of a name, the newest; who looks for one photo types on
 
-_COLUMNS = (
-    "id, file_hash, final_path, media_kind, original_name, captured_at, duration_seconds, "
-    "location IS NOT NULL AS has_place, has_errors"
+COLUMNS = (
+    "id, file_hash, final_path, media_kind, original_name, captured_at, ingested_at, duration_seconds, "
+    "location IS NOT NULL AS has_place, has_errors, rating, is_hidden, rotation"
 )
 _OLDER_THAN_ALL = uuid.UUID(int=0)
+_HIGHEST = 2**128 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,17 @@ class Photo:
     media_kind: str
     original_name: str
     captured_at: datetime
+    ingested_at: datetime
     duration_seconds: float | None
     has_place: bool
     has_errors: bool
+    rating: int | None = None
+    is_hidden: bool = False
+    rotation: int = 0  # degrees clockwise by which a person has turned it
+
+    @property
+    def is_favourite(self) -> bool:
+        return self.rating == 5
 
     @property
     def original(self) -> Original:
@@ -51,20 +62,46 @@ class Photo:
 
     @property
     def position(self) -> Position:
+        """By the time it was taken at."""
         return Position(self.captured_at, self.id)
+
+    @property
+    def arrival(self) -> Position:
+        """By the time it was added at."""
+        return Position(self.ingested_at, self.id)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in the order of the library, at or between photos."""
+    """A place in an order of photos, at or between them."""
 
-    captured_at: datetime
+    moment: datetime
     id: uuid.UUID
 
     @classmethod
     def before(cls, moment: datetime) -> Position:
         """Older than anything of that moment or later."""
         return cls(moment, _OLDER_THAN_ALL)
+
+    def after(self) -> Position:
+        """So little newer that what stands at this position is older."""
+        return Position(self.moment, uuid.UUID(int=min(self.id.int + 1, _HIGHEST)))
+
+    def __str__(self) -> str:
+        return f"{self.moment.isoformat()}_{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position | None:
+        """What `str` has made; or a month or a day, which begins with its last photo. None: anything else."""
+        try:
+            if (whole := re.fullmatch(r"(\d{4})-(\d\d)(-\d\d)?", text)) is not None:
+                if whole[3] is None:
+                    return cls.before((datetime(int(whole[1]), int(whole[2]), 1) + timedelta(days=31)).replace(day=1))
+                return cls.before(datetime.fromisoformat(text) + timedelta(days=1))
+            moment, _, identity = text.partition("_")
+            return cls(datetime.fromisoformat(moment), uuid.UUID(identity))
+        except (ValueError, OverflowError):
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +123,9 @@ class Filters:
     year: int | None = None
     has_place: bool = False
     has_errors: bool = False
+    is_guessed: bool = False  # the date it was taken at
+    is_favourite: bool = False
+    hidden: bool = False  # only what a person has hidden; else all but that
     name: str = ""  # a part of it; * and ? are wildcards
     area: Area | None = None
 
@@ -137,15 +177,43 @@ def _originals(session: Session) -> int:
 
 def look_again() -> None:
     """What was found is not to be remembered any longer."""
-    for found in (page, originals, choices, months):
+    for found in (page, originals, choices, months, added):
         found.clear()
 
 
-@st.cache_data(ttl=5, show_spinner=False)
-def latest(most: int) -> list[Photo]:
-    """The originals that came in last."""
+@st.cache_data(ttl=5, max_entries=100, show_spinner=False)
+def added(position: Position | None = None, size: int = PAGE) -> tuple[list[Photo], bool]:
+    """The originals that came in last, or before a position (an `arrival`); and whether there are more."""
+    where, values = "NOT is_hidden", dict[str, Any]()
+    if position is not None:
+        where += " AND ingested_at <= :moment AND (ingested_at, id) < (:moment, :id)"
+        values = {"moment": position.moment, "id": position.id}
+    statement = f"SELECT {COLUMNS} FROM media_assets WHERE {where} ORDER BY ingested_at DESC, id DESC LIMIT :limit"
     with ledger().session() as session:
-        return _photos(session, f"SELECT {_COLUMNS} FROM media_assets ORDER BY ingested_at DESC LIMIT :most", most=most)
+        photos = _photos(session, statement, **values, limit=size + 1)
+    return photos[:size], len(photos) > size
+
+
+@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+def on_this_day(today: date, most: int) -> list[Photo]:
+    """Photos of the same day in earlier years, some of each year, the latest first; none whose day is a guess."""
+    statement = text(
+        "SELECT DISTINCT day FROM library_days WHERE to_char(day, 'MM-DD') = :month_day AND day < :today "
+        "AND originals > 0 ORDER BY day DESC"
+    )
+    with ledger().session() as session:
+        days = session.scalars(statement, {"month_day": f"{today:%m-%d}", "today": today}).all()
+        if not days:
+            return []
+        return _photos(
+            session,
+            "SELECT found.* FROM unnest(CAST(:days AS date[])) AS d (day) CROSS JOIN LATERAL "
+            f"(SELECT {COLUMNS} FROM media_assets WHERE captured_at >= d.day AND captured_at < d.day + 1 "
+            "AND NOT is_hidden AND date_source NOT IN ('mtime', 'arrival') AND date_precision IN ('second', 'day') "
+            "ORDER BY captured_at, id LIMIT :each) AS found "
+            "ORDER BY d.day DESC, captured_at, id LIMIT :most",
+            days=days, each=max(1, -(-most // len(days))), most=most,
+        )  # fmt: skip
 
 
 @st.cache_data(ttl=30, show_spinner=False)
@@ -163,7 +231,7 @@ def choices() -> Choices:
 
 @st.cache_data(ttl=10, max_entries=50, show_spinner=False)
 def months(filters: Filters) -> list[tuple[date, int]]:
-    """How many originals each month has, oldest first. Names and errors are not regarded: nothing counts them."""
+    """How many originals each month has, oldest first. Names, errors and guesses are left out: nothing counts them."""
     days, values = _days_that_may(filters)
     statement = f"SELECT date_trunc('month', day)::date, sum(originals)::bigint FROM ({days}) d GROUP BY 1 ORDER BY 1"
     with ledger().session() as session:
@@ -190,6 +258,13 @@ def places() -> str:
 
 
 @st.cache_data(ttl=5, max_entries=100, show_spinner=False)
+def one(photo: uuid.UUID) -> Photo | None:
+    """An original as a grid shows it; None where there is no such original."""
+    with ledger().session() as session:
+        found = _photos(session, f"SELECT {COLUMNS} FROM media_assets WHERE id = :photo", photo=photo)
+    return found[0] if found else None
+
+
 def details(photo: uuid.UUID) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     """All that is known of an original, and its events, oldest first; None where there is no such original."""
     with ledger().session() as session:
@@ -212,15 +287,18 @@ def _ordered(session: Session, filters: Filters, position: Position | None, *, n
     order = "captured_at, id" if newer else "captured_at DESC, id DESC"
     if filters.name:
         return _named(session, filters, f"{where} ORDER BY {order}", values, limit)
-    if filters.has_errors or not (filters.kinds or filters.camera is not None or filters.has_place or filters.area):
-        statement = f"SELECT {_COLUMNS} FROM media_assets WHERE {where} ORDER BY {order} LIMIT :limit"
+    few = (
+        filters.has_errors or filters.is_guessed or filters.is_favourite or filters.hidden
+    )  # an index of their own knows them
+    if few or not (filters.kinds or filters.camera is not None or filters.has_place or filters.area):
+        statement = f"SELECT {COLUMNS} FROM media_assets WHERE {where} ORDER BY {order} LIMIT :limit"
         return _photos(session, statement, **values, limit=limit)
     photos: list[Photo] = []
     for days in _days(session, filters, position, newer=newer):
         photos += _photos(
             session,
             f"SELECT found.* FROM unnest(CAST(:days AS date[])) AS d (day) CROSS JOIN LATERAL "
-            f"(SELECT {_COLUMNS} FROM media_assets WHERE captured_at >= d.day AND captured_at < d.day + 1 AND {where} "
+            f"(SELECT {COLUMNS} FROM media_assets WHERE captured_at >= d.day AND captured_at < d.day + 1 AND {where} "
             f"ORDER BY {order} LIMIT :limit) AS found ORDER BY {order} LIMIT :limit",
             **values, days=days, limit=limit - len(photos),
         )  # fmt: skip
@@ -243,7 +321,7 @@ def _named(session: Session, filters: Filters, rest: str, values: dict[str, Any]
         session,
         "WITH found AS MATERIALIZED (SELECT final_path FROM media_assets "
         f"WHERE final_path {collation} ILIKE :pattern ESCAPE '!' AND {of_year} ORDER BY final_path DESC LIMIT :most) "
-        f"SELECT {_COLUMNS} FROM media_assets JOIN found USING (final_path) WHERE {rest} LIMIT :limit",
+        f"SELECT {COLUMNS} FROM media_assets JOIN found USING (final_path) WHERE {rest} LIMIT :limit",
         **values, pattern=f"{folder}{_name_pattern(filters.name)}", most=MOST_FOUND, limit=limit,
     )  # fmt: skip
 
@@ -252,7 +330,7 @@ def _days(session: Session, filters: Filters, position: Position | None, *, newe
     """The days on which there may be such photos, from a position on, in ever larger portions."""
     days, values = _days_that_may(filters)
     size = PAGE
-    at: date | None = None if position is None else position.captured_at.date()
+    at: date | None = None if position is None else position.moment.date()
     compare, order = (">=", "ASC") if newer else ("<=", "DESC")
     while True:
         since = "" if at is None else f"WHERE day {compare} :at"
@@ -300,7 +378,7 @@ def _conditions(filters: Filters, position: Position | None, *, newer: bool) -> 
     conditions, values = [], dict[str, Any]()
     if position is not None:
         conditions.append(f"(captured_at, id) {'>' if newer else '<'} (:captured_at, :id)")
-        values |= {"captured_at": position.captured_at, "id": position.id}
+        values |= {"captured_at": position.moment, "id": position.id}
     if filters.year is not None:
         conditions.append("captured_at >= make_date(:year, 1, 1) AND captured_at < make_date(:year + 1, 1, 1)")
         values["year"] = filters.year
@@ -318,7 +396,12 @@ def _conditions(filters: Filters, position: Position | None, *, newer: bool) -> 
         values |= _values_of(filters.area)
     if filters.has_errors:
         conditions.append("has_errors")
-    return " AND ".join(conditions) or "true", values
+    if filters.is_guessed:
+        conditions.append(f"({GUESSED_DATE})")
+    if filters.is_favourite:
+        conditions.append("rating = 5")
+    conditions.append("is_hidden" if filters.hidden else "NOT is_hidden")
+    return " AND ".join(conditions), values
 
 
 def _values_of(area: Area) -> Mapping[str, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import streamlit as st
 
 from Src.Dashboard.health import Disk
 from Src.Dashboard.resources import settings
+from Src.Media.exiftool_program import exiftool_here
+from Src.Shared.liveness import Lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,18 @@ def _processors() -> _Processors:
 
 
 @st.cache_data(ttl=30, show_spinner=False)
-def has_exiftool() -> bool:
-    return shutil.which("exiftool") is not None
+def exiftool_problem() -> str | None:
+    """Why ExifTool cannot be used here."""
+    return exiftool_here(trust_any_version=settings().exiftool_unsafe).problem
 
 
 def seconds_since_touch(service: str) -> float | None:
     """Since a service on this machine showed that it lives; None: it never did, or not here."""
-    try:
-        return max(0.0, time.time() - (settings().run / f"{service}.alive").stat().st_mtime)
-    except OSError:
-        return None
+    return lives().age(service)
+
+
+def lives() -> Lives:
+    return Lives(settings().run, settings().loop_limit, settings().host)
 
 
 def _disks(inbox: Path, storage: Path) -> tuple[Disk, ...]:

@@ -49,43 +49,48 @@ class Strip:
     up: float
 
 
-def strips(period: Period) -> dict[str, Strip]:
-    """Each service's strip."""
+def strips(period: Period) -> dict[tuple[str, str], Strip]:
+    """The strip of each instance of each service."""
     return _strips(period, int(time.time() // period.keep))
 
 
 @st.cache_data(max_entries=2 * len(PERIODS), show_spinner=False)
-def _strips(period: Period, _turn: int) -> dict[str, Strip]:
+def _strips(period: Period, _turn: int) -> dict[tuple[str, str], Strip]:
     now = datetime.now(UTC)
     first = now - period.length
     with ledger().session() as session:
-        intervals: dict[str, float] = dict(
-            session.execute(text("SELECT service_name, interval_seconds FROM system_status")).all()
-        )
+        intervals: dict[tuple[str, str], float] = {
+            (service, instance): interval
+            for service, instance, interval in session.execute(
+                text("SELECT service_name, instance, interval_seconds FROM system_status")
+            )
+        }
         rows = session.execute(
             text(
-                "SELECT service_name, date_bin(:slot, heartbeat_timestamp, :first) AS start, count(*), "
+                "SELECT service_name, instance, date_bin(:slot, heartbeat_timestamp, :first) AS start, count(*), "
                 "count(*) FILTER (WHERE status = 'WARNING'), count(*) FILTER (WHERE status = 'ERROR'), "
-                "min(heartbeat_timestamp) FROM system_status_history WHERE heartbeat_timestamp >= :first GROUP BY 1, 2"
+                "min(heartbeat_timestamp) FROM system_status_history WHERE heartbeat_timestamp >= :first "
+                "GROUP BY 1, 2, 3"
             ),
             {"slot": period.slot, "first": first},
         ).all()
-        older = set(session.scalars(text(_WITH_OLDER), {"first": first}))
-    found: dict[str, dict[datetime, tuple[int, int, int]]] = {}
-    began: dict[str, datetime] = {}
-    for name, start, beats, warnings, errors, earliest in rows:
-        found.setdefault(name, {})[start.astimezone(UTC)] = (beats, warnings, errors)
-        began[name] = min(earliest, began.get(name, earliest))
+        older = {(service, instance) for service, instance in session.execute(text(_WITH_OLDER), {"first": first})}
+    found: dict[tuple[str, str], dict[datetime, tuple[int, int, int]]] = {}
+    began: dict[tuple[str, str], datetime] = {}
+    for service, instance, start, beats, warnings, errors, earliest in rows:
+        one = (service, instance)
+        found.setdefault(one, {})[start.astimezone(UTC)] = (beats, warnings, errors)
+        began[one] = min(earliest, began.get(one, earliest))
     return {
-        name: strip(found.get(name, {}), first if name in older else began.get(name, now), now, period, interval)
-        for name, interval in intervals.items()
+        one: strip(found.get(one, {}), first if one in older else began.get(one, now), now, period, interval)
+        for one, interval in intervals.items()
     }
 
 
 _WITH_OLDER = """
-    SELECT service_name FROM system_status s WHERE EXISTS (
+    SELECT service_name, instance FROM system_status s WHERE EXISTS (
         SELECT 1 FROM system_status_history h
-        WHERE h.service_name = s.service_name AND h.heartbeat_timestamp < :first)
+        WHERE h.service_name = s.service_name AND h.instance = s.instance AND h.heartbeat_timestamp < :first)
 """
 
 

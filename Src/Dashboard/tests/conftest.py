@@ -1,11 +1,8 @@
-"""Fixtures of the dashboard's tests: a vault with whatever is put into it, and pages on a real ledger of their own."""
+"""Fixtures of the dashboard's tests: pages on a real ledger of their own."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
 
 import pytest
 import streamlit as st
@@ -13,55 +10,23 @@ from sqlalchemy.engine import make_url
 from streamlit.testing.v1 import AppTest
 
 from Src.Dashboard import resources
-from Src.Dashboard.picture_process import PictureProcess
-from Src.Dashboard.thumbnails import Original, Thumbnails
+from Src.Dashboard.tests.acting import ids, librarian, vault  # noqa: F401 (fixtures)
+from Src.Dashboard.tests.browsing import address, browser, library  # noqa: F401 (fixtures)
+from Src.Dashboard.tests.gallery_library import album, gallery_address  # noqa: F401 (fixtures)
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
+from Src.Testing.patience import PATIENCE
+from Src.Testing.roles import as_service
 
-PutIntoVault = Callable[..., Original]
-Show = Callable[[str], AppTest]
+Show = Callable[..., AppTest]
 
-# Seconds. A busy machine may stand still at any line, and how long a page waits for what is hardly ever the point.
-PATIENCE = 120.0
 PAGE_LIMIT = 240.0  # for a whole page, which may ask many things
 _LIMITS = (
     "Src.Dashboard.ledger.FIRST_WAIT",
-    "Src.Dashboard.resources.ANSWER_LIMIT",
     "Src.Dashboard.data.activity.SEARCH_LIMIT",
     "Src.Dashboard.data.library.SEARCH_LIMIT",
     "Src.Dashboard.data.inbox.MOST_SECONDS",
-    "Src.Shared.database.CONNECT_LIMIT",
-    "Src.Shared.database.LOCK_LIMIT",
 )
-
-
-@pytest.fixture
-def storage(tmp_path: Path) -> Path:
-    """A storage root with an empty vault."""
-    (tmp_path / "Storage" / "Originals").mkdir(parents=True)
-    return tmp_path / "Storage"
-
-
-@pytest.fixture
-def put(storage: Path) -> PutIntoVault:
-    """Puts a content into the vault, as a kind."""
-
-    def put(content: bytes, kind: str, name: str = "a photo") -> Original:
-        path = storage / "Originals" / "2024" / "2024-01-01" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return Original(hashlib.sha256(content).hexdigest(), f"Originals/2024/2024-01-01/{name}", kind)
-
-    return put
-
-
-@pytest.fixture
-def thumbnails(storage: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Thumbnails]:
-    """Of that vault; one process is enough."""
-    monkeypatch.setattr("Src.Dashboard.thumbnails.PictureProcess", partial(PictureProcess, PATIENCE))
-    made = Thumbnails(storage, workers=1)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -76,7 +41,8 @@ def database(factory_settings: Settings) -> Iterator[Database]:
 def dashboard(factory_settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """What a page asks is this factory."""
     assert factory_settings.database_url is not None
-    url = make_url(factory_settings.database_url).set(drivername="postgresql")
+    as_dashboard = as_service(factory_settings, "dashboard")
+    url = make_url(as_dashboard.database_url or "").set(drivername="postgresql")
     monkeypatch.setenv("FACTORY_DATA", str(factory_settings.data))
     monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
     for name in ("DOCKER_HOST", "SYNCTHING_API_KEY", "SYNCTHING_URL", "INBOX_PATH", "STORAGE_PATH"):
@@ -86,6 +52,8 @@ def dashboard(factory_settings: Settings, database: Database, monkeypatch: pytes
         monkeypatch.setenv(name, "0")
     for limit in _LIMITS:
         monkeypatch.setattr(limit, PATIENCE)
+    patient = Database(as_dashboard, service="dashboard", answer_limit=PATIENCE)
+    monkeypatch.setattr(resources, "database", patient)
     factory_settings.inbox.mkdir(parents=True)
     _forget()
     yield factory_settings
@@ -100,11 +68,14 @@ def _forget() -> None:
 
 @pytest.fixture
 def show(dashboard: Settings) -> Show:
-    """Runs one page, by the name of its module."""
+    """Runs one page, by the name of its module, with what its address asks for."""
 
-    def run(page: str) -> AppTest:
-        script = f"from Src.Dashboard.views import {page}\n{page}.show()"
-        shown = AppTest.from_string(script, default_timeout=PAGE_LIMIT).run()
+    def run(page: str, **asked: str) -> AppTest:
+        script = f"from Src.Dashboard import photo_view\nfrom Src.Dashboard.views import {page}\n{page}.show()\n"
+        app = AppTest.from_string(f"{script}photo_view.show_asked()", default_timeout=PAGE_LIMIT)
+        for name, value in asked.items():
+            app.query_params[name] = value
+        shown = app.run()
         assert not shown.exception, [one.message for one in shown.exception]
         return shown
 
@@ -113,6 +84,6 @@ def show(dashboard: Settings) -> Show:
 
 def texts(page: AppTest) -> str:
     """Everything on the page that is text."""
-    parts = (page.title, page.subheader, page.markdown, page.caption, page.text, page.code, page.metric)
+    parts = (page.title, page.header, page.markdown, page.caption, page.text, page.code, page.metric)
     alerts = (page.success, page.info, page.warning, page.error)
     return "\n".join(str(one.value) for part in (*parts, *alerts) for one in part)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,15 +13,17 @@ from sqlalchemy import event, insert, text
 
 from Src.Dashboard import words
 from Src.Dashboard.data import activity, arrivals, inbox, logs, uptime
-from Src.Dashboard.data.inbox import Found, Stays
+from Src.Dashboard.data.inbox import Found, Held
 from Src.Dashboard.data.services import Heartbeat, services
 from Src.Dashboard.data.uptime import PERIODS, Period, strip
+from Src.Dashboard.health import Situation, verdict
 from Src.Dashboard.ledger import Ledger, TooSlow
-from Src.Dashboard.resources import ledger
-from Src.Dashboard.tests.conftest import PATIENCE
+from Src.Dashboard.resources import ledger, settings
 from Src.Shared.database import Database, LedgerUnavailable
+from Src.Shared.docker_api import Container
 from Src.Shared.models import IngestEvent, SystemStatus, SystemStatusHistory
 from Src.Shared.settings import Settings, load_settings
+from Src.Testing.patience import PATIENCE, wait_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = Period("an hour", timedelta(hours=1), timedelta(minutes=15), 1.0)
@@ -63,20 +64,31 @@ def test_a_strip_tells_what_came_of_what_was_due(
 def test_strips_come_from_the_history_of_each_service(dashboard: Settings, database: Database) -> None:
     now = datetime.now(UTC)
     with database.session() as session:
-        for service, interval, since in (("librarian", 60, 90), ("dashboard", 300, 30)):
+        for service, instance, interval, since in (
+            ("librarian", "1", 60, 90),
+            ("dashboard", "nas/1", 300, 30),
+            ("dashboard", "attic/1", 300, 30),
+        ):
             session.execute(
                 insert(SystemStatus).values(
-                    service_name=service, last_heartbeat=now, status="OK", interval_seconds=interval
+                    service_name=service,
+                    instance=instance,
+                    last_heartbeat=now,
+                    status="OK",
+                    interval_seconds=interval,
                 )
             )
             beats = [now - timedelta(seconds=interval * number) for number in range(since * 60 // interval)]
-            values = [{"service_name": service, "heartbeat_timestamp": at, "status": "OK"} for at in beats]
+            one = {"service_name": service, "instance": instance, "status": "OK"}
+            values = [{**one, "heartbeat_timestamp": at} for at in beats]
             session.execute(insert(SystemStatusHistory), values)
     found = uptime.strips(PERIODS[0])
-    assert set(found) == {"librarian", "dashboard"}
+    assert set(found) == {("librarian", "1"), ("dashboard", "nas/1"), ("dashboard", "attic/1")}
     known = {name: [slot.state for slot in one.slots if slot.state != "unknown"] for name, one in found.items()}
-    assert set(known["librarian"]) == {"ok"} and 6 <= len(known["librarian"]) <= 7
-    assert set(known["dashboard"]) == {"ok"} and 2 <= len(known["dashboard"]) <= 3
+    assert set(known["librarian", "1"]) == {"ok"} and 6 <= len(known["librarian", "1"]) <= 7
+    for instance in ("nas/1", "attic/1"):
+        strip = known["dashboard", instance]
+        assert set(strip) == {"ok"} and 2 <= len(strip) <= 3, "each by its own heartbeats"
     assert all(one.up > 0.95 for one in found.values())
 
 
@@ -85,11 +97,37 @@ def test_strips_come_from_the_history_of_each_service(dashboard: Settings, datab
 
 def test_an_outage_that_the_ledger_itself_tells_of_is_over() -> None:
     away = Heartbeat("factory-db", datetime.now(UTC), "ERROR", "away", "connection refused", 60.0, {})
-    [found] = [one for one in services({"factory-db": away}, {}) if one.name == "factory-db"]
+    [found] = [one for one in services([away], {}) if one.name == "factory-db"]
     assert (found.status, found.task, found.message) == ("OK", "answers again", "")
     read_only = replace(away, task="reading only")
-    [found] = [one for one in services({"factory-db": read_only}, {}) if one.name == "factory-db"]
+    [found] = [one for one in services([read_only], {}) if one.name == "factory-db"]
     assert (found.status, found.message) == ("ERROR", "connection refused")
+
+
+def container(service: str) -> Container:
+    return Container(service, service, "running", None, 0, None, None, 0, False)
+
+
+def test_two_instances_of_one_service_are_two_and_say_which_they_are() -> None:
+    here = settings().host
+    now = datetime.now(UTC)
+    beats = [
+        Heartbeat("dashboard", now, "OK", "serving", "", 300.0, {}, instance="attic/1", host="attic"),
+        Heartbeat("dashboard", now, "ERROR", "serving", "no", 300.0, {}, instance=f"{here}/1", host=here),
+        Heartbeat("librarian", now, "OK", "watching", "", 60.0, {}, host="attic"),
+    ]
+    running = {"dashboard": container("dashboard"), "librarian": container("librarian")}
+    found = [one for one in services(beats, running) if one.name in ("dashboard", "librarian")]
+    assert [(one.title, one.status, one.container) for one in found] == [
+        ("librarian", None, "running"),  # of this machine, where none has spoken yet
+        ("librarian", "OK", None),
+        ("dashboard attic/1", "OK", None),
+        (f"dashboard {here}/1", "ERROR", "running"),
+    ]
+    told = verdict(Situation(services=[one for one in found if one.name == "dashboard"]))
+    assert told.sentence == f"The dashboard {here}/1 reports an error: no"
+    [alone] = [one for one in services(beats[:1], {}) if one.name == "dashboard"]
+    assert alone.title == "dashboard"
 
 
 # -- logs --------------------------------------------------------------------------------------------------
@@ -139,13 +177,13 @@ def test_hours_and_days_are_all_there_also_those_in_which_nothing_came(dashboard
 @pytest.mark.parametrize(
     ("found", "known", "told"),
     [
-        (Found(7, complete=True), Stays(1, 1, 2), "3"),
+        (Found(7, complete=True), Held(1, 1, 2), "3"),
         (Found(7, complete=True), None, "7"),
-        (Found(1, complete=True), Stays(0, 0, 2), "0"),  # removed by another hand a moment ago
-        (Found(20_000, complete=False), Stays(0, 0, 0), "20,000+"),
+        (Found(1, complete=True), Held(0, 0, 2), "0"),  # removed by another hand a moment ago
+        (Found(20_000, complete=False), Held(0, 0, 0), "20,000+"),
     ],
 )
-def test_what_waits_is_there_and_not_known_to_stay(found: Found, known: Stays | None, told: str) -> None:
+def test_what_waits_is_there_and_not_known_to_stay(found: Found, known: Held | None, told: str) -> None:
     assert inbox.waiting(found, known) == told
 
 
@@ -221,10 +259,7 @@ def test_nobody_waits_for_an_absent_ledger(tmp_path: Path, monkeypatch: pytest.M
             pass
     away = absent.away_for()
     assert away is not None and away > 0
-    end = time.monotonic() + PATIENCE
-    while "refused" not in absent.reason:  # it is asked in a thread
-        assert time.monotonic() < end, absent.reason
-        time.sleep(0.01)
+    wait_until(lambda: "refused" in absent.reason, what="it is asked, in a thread")
 
 
 # -- words -------------------------------------------------------------------------------------------------

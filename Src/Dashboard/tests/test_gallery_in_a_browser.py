@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,73 +11,20 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import text
 
-from Src.Shared.database import Database
+from Src.Dashboard.components import MAP_SCRIPT
+from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT
 from Src.Shared.settings import PROJECT_ROOT, Settings
 
 pytestmark = pytest.mark.needs_programs
 
-SAMPLES = PROJECT_ROOT / "Src" / "Librarian" / "tests" / "samples"
-HOSTILE = "<img src=x onerror=alert(1)> **b** [a](javascript:alert(2)) :smile:.jpg"
-LIMIT = 120_000  # milliseconds; a busy machine takes a while
-PATIENT = "Src.Dashboard.tests.patient_dashboard"
 WIDTHS = (1400, 390)
-_ROW = text("""
-    INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, media_kind, mime_type,
-        captured_at, date_source, camera_model, location)
-    VALUES (uuidv7(), :hash, 1, :name, :name, :path, :kind, '', :taken, 'mtime', :name, CAST(:location AS jsonb))
-""")
-
-
-@pytest.fixture
-def library(dashboard: Settings, database: Database) -> Settings:
-    """Three originals: a photo with a place, one of another kind, and one that is no photo at all."""
-    for number, (name, kind, content) in enumerate(
-        (
-            (HOSTILE, "JPEG", (SAMPLES / "DSCN0010.jpg").read_bytes()),
-            ("an iPhone's.heic", "HEIC", (SAMPLES / "samplefilehub.heif").read_bytes()),
-            ("broken.jpg", "JPEG", b"not a photo"),
-        )
-    ):
-        path = f"Originals/2024/2024-05-0{3 - number}/{number}"
-        (dashboard.storage / path).parent.mkdir(parents=True)
-        (dashboard.storage / path).write_bytes(content)
-        values = {
-            "hash": hashlib.sha256(content).hexdigest(), "name": name, "path": path, "kind": kind,
-            "taken": f"2024-05-0{3 - number}", "location": '{"lat": 43.46, "lon": 11.88}' if number == 0 else None,
-        }  # fmt: skip
-        with database.session() as session:
-            session.execute(_ROW, values)
-    return dashboard
-
-
-@pytest.fixture
-def address(library: Settings) -> Iterator[str]:
-    """Where it is served."""
-    from benchmarks.dashboard import serving
-
-    with serving(library, PATIENT) as (url, _process):
-        yield url
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    assert shutil.which("chromium") is not None, "Chromium is needed: see requirements/debian-test.txt"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=PROJECT_ROOT / "Stack/tests/steady_chromium.py", args=["--no-sandbox"], timeout=LIMIT
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=WIDTHS)
 def page(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A page that notes what it should not do."""
-    with browser.new_context(viewport={"width": request.param, "height": 900}) as context:
+    with browser.new_context(locale="en-GB", viewport={"width": request.param, "height": 900}) as context:
         page = context.new_page()
         page.set_default_timeout(LIMIT)
         wrong: list[str] = []
@@ -103,7 +48,7 @@ def test_the_library_shows_photos_and_a_photo_all_it_knows(page: Any, address: s
     assert len(list((library.storage / "Derivatives" / "Thumbnails").glob("*/*.jpg"))) == 2
     assert len(list((library.storage / "Derivatives" / "Thumbnails").glob("*/*.none"))) == 1
     photo = page.locator(".grid button").first
-    assert photo.get_attribute("aria-label") == HOSTILE
+    assert photo.get_attribute("aria-label") == f"{HOSTILE}, 3 May 2024"
     photo.click()
     picture = page.locator(".pf-photo img")
     picture.wait_for()
@@ -125,14 +70,14 @@ def test_a_photo_is_found_by_its_name(page: Any, address: str) -> None:
     search.fill("2")  # the name that it is kept by
     search.press("Enter")
     expect(page.locator(".grid button")).to_have_count(1, timeout=LIMIT)
-    assert page.locator(".grid button").get_attribute("aria-label") == "broken.jpg"
+    assert page.locator(".grid button").get_attribute("aria-label") == "broken.jpg, 1 May 2024"
 
 
 def test_the_map_shows_where_photos_were_taken(page: Any, address: str) -> None:
     page.goto(f"{address}/map")
     page.locator(".cluster").click()
     page.locator(".grid img.there").wait_for()
-    assert page.locator(".grid button").get_attribute("aria-label") == HOSTILE
+    assert page.locator(".grid button").get_attribute("aria-label") == f"{HOSTILE}, 3 May 2024"
 
 
 def test_tiles_are_asked_for_only_where_they_are_set(browser: Any, library: Settings) -> None:
@@ -158,7 +103,7 @@ def test_tiles_are_asked_for_only_where_they_are_set(browser: Any, library: Sett
         threading.Thread(target=server.serve_forever, daemon=True).start()
         environment.setenv("MAP_TILES", f"http://127.0.0.1:{server.server_port}/{{z}}/{{x}}/{{y}}.png")
         environment.setenv("MAP_CREDIT", "© <b>Somebody</b>")
-        with serving(library, PATIENT) as (url, _process), browser.new_context() as context:
+        with serving(library, PATIENT) as (url, _process), browser.new_context(locale="en-GB") as context:
             page = context.new_page()
             page.set_default_timeout(LIMIT)
             page.goto(f"{url}/map")
@@ -179,35 +124,86 @@ def test_pictures_are_for_who_was_shown_their_page(address: str, library: Settin
     assert requests.get(f"{address}/assets/..%2fserver.py", timeout=LIMIT / 1000).status_code >= 400
 
 
-def test_a_map_that_goes_before_it_is_drawn_is_not_drawn(browser: Any) -> None:
-    """As when a photo is closed on a busy machine. The module itself, with frames that come when we say so."""
-    module = "http://map.test/assets/photo_map.js"
+@pytest.fixture
+def map_alone(browser: Any) -> Iterator[Any]:
+    """A page that has the map's module, and no server; `places` has one photo in Berlin."""
 
     def answer(route: Any) -> None:
-        path = PROJECT_ROOT / "Src" / "Dashboard" / route.request.url.removeprefix("http://map.test/")
-        if path.is_file():
+        asked = route.request.url.removeprefix("http://map.test/")
+        path = PROJECT_ROOT / "Src" / "Dashboard" / asked
+        if asked == "map.js":
+            route.fulfill(body=MAP_SCRIPT, content_type="text/javascript")
+        elif asked == "places":
+            route.fulfill(body="[52520, 13400, 1]", content_type="application/json")
+        elif path.is_file():
             route.fulfill(path=path)
         else:
-            route.fulfill(body='<div class="map"></div>', content_type="text/html")
+            style = "".join((path / "assets" / name).read_text() for name in ("vendor/leaflet.css", "photo_map.css"))
+            colours = (
+                ":root { --st-text-color: #222; --st-background-color: #fff; --st-secondary-background-color: #eee }"
+            )
+            route.fulfill(body=f'<style>{colours}{style}</style><div class="map"></div>', content_type="text/html")
 
-    with browser.new_context() as context:
+    with browser.new_context(locale="en-GB", viewport={"width": 1200, "height": 900}) as context:
         page = context.new_page()
         page.set_default_timeout(LIMIT)
         page.route("http://map.test/**", answer)
         page.goto("http://map.test/")
-        wrong = page.evaluate(
-            """async (module) => {
-                const frames = new Map();
-                window.requestAnimationFrame = (act) => { frames.set(frames.size + 1, act); return frames.size; };
-                window.cancelAnimationFrame = (number) => frames.set(number, () => {});
-                const { default: show } = await import(module);
-                const end = show({ data: { point: [43.46, 11.88], height: 300 }, parentElement: document });
-                while (!document.querySelector(".pin")) await new Promise((go) => setTimeout(go, 10));
-                end();
-                const wrong = [];
-                for (const act of [...frames.values()]) try { act(0); } catch (error) { wrong.push(error.message); }
-                return wrong;
-            }""",
-            module,
-        )
+        yield page
+
+
+_SHOW = """async ([data, wanted]) => {
+    const { default: show } = await import("http://map.test/map.js");
+    window.end = show({ data: { height: 300, ...data }, parentElement: document, setTriggerValue: () => {} });
+    while (!document.querySelector(wanted)) await new Promise((go) => setTimeout(go, 10));
+}"""
+_COLOURS = """() => {
+    const canvas = document.querySelector("canvas");
+    const points = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
+    return new Set(points).size;
+}"""
+
+
+def test_a_map_that_goes_before_it_is_drawn_is_not_drawn(map_alone: Any) -> None:
+    """As when a photo is closed on a busy machine. The module itself, with frames that come when we say so."""
+    map_alone.evaluate(
+        """() => {
+            window.frames_ = new Map();
+            window.requestAnimationFrame = (act) => { frames_.set(frames_.size + 1, act); return frames_.size; };
+            window.cancelAnimationFrame = (number) => frames_.set(number, () => {});
+        }"""
+    )
+    map_alone.evaluate(_SHOW, [{"point": [43.46, 11.88]}, ".pin"])
+    wrong = map_alone.evaluate(
+        """() => {
+            end();
+            const wrong = [];
+            for (const act of [...frames_.values()]) try { act(0); } catch (error) { wrong.push(error.message); }
+            return wrong;
+        }"""
+    )
     assert wrong == []
+
+
+def test_no_part_of_the_map_is_empty(map_alone: Any) -> None:
+    """From the whole world down to the middle of a country and of the sea: something is drawn, with its place."""
+    asked: list[str] = []
+    map_alone.on("request", lambda request: asked.append(request.url))
+    for view, country in (
+        ([20, 10, 0.5], ""), ([-10, -170, 4], ""), ([52.5, 13.4, 5], "Germany"), ([48.2, 11.5, 15], "Germany"),
+        ([-10, -140, 15], ""), ([-80, 100, 6], "Antarctica"), ([66, -175, 6], "Russia"),
+    ):  # fmt: skip
+        asked.clear()
+        map_alone.reload()
+        map_alone.evaluate(_SHOW, [{"places": "places", "view": view}, ".degrees.top"])
+        map_alone.wait_for_function(f"({_COLOURS})() > 1")
+        map_alone.wait_for_function("country => document.querySelector('.here').textContent === country", arg=country)
+        assert map_alone.locator(".degrees.right").count() > 0
+        assert map_alone.locator(".leaflet-control-scale-line").count() == 1
+        is_fine = any(url.endswith("coast.json") for url in asked)
+        assert is_fine == (view[2] >= 5), "the finer coast is for who is near"
+
+
+def test_a_map_wider_than_the_world_has_its_circles_again(map_alone: Any) -> None:
+    map_alone.evaluate(_SHOW, [{"places": "places", "view": [52, -170, 2]}, ".cluster"])
+    assert map_alone.locator(".cluster").count() == 2  # 1200 pixels are more than the world's 1024

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import streamlit as st
+from hypothesis import given, strategies
 from sqlalchemy import event, text
 
 from Src.Dashboard import resources
@@ -26,10 +27,11 @@ _MAKE = text("""
     INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, media_kind, mime_type,
         captured_at, date_source, location, camera_model, has_errors)
     SELECT CAST(id AS uuid), hash, 1, name, name, to_char(captured_at, '"Originals"/YYYY/YYYY-MM-DD/') || name, kind,
-        '', captured_at, 'mtime', CASE WHEN lat IS NOT NULL THEN jsonb_build_object('lat', lat, 'lon', lon) END, camera,
+        '', captured_at, CASE WHEN guessed THEN 'mtime' ELSE 'exif:DateTimeOriginal' END,
+        CASE WHEN lat IS NOT NULL THEN jsonb_build_object('lat', lat, 'lon', lon) END, camera,
         errors
     FROM json_to_recordset(CAST(:rows AS json)) AS new (id text, hash text, name text, kind text, captured_at timestamp,
-        lat float, lon float, camera text, errors bool)
+        lat float, lon float, camera text, errors bool, guessed bool)
 """)
 
 
@@ -45,6 +47,7 @@ class Row:
     lon: float | None
     camera: str | None
     errors: bool
+    guessed: bool
 
     @property
     def position(self) -> Position:
@@ -57,6 +60,7 @@ class Row:
             and filters.year in (None, self.captured_at.year)
             and (not filters.has_place or self.lat is not None)
             and (not filters.has_errors or self.errors)
+            and (not filters.is_guessed or self.guessed)
             and (not filters.name or fnmatch.fnmatchcase(self.name.lower(), f"*{filters.name.lower()}*"))
             and (filters.area is None or self._is_in(filters.area))
         )
@@ -86,6 +90,7 @@ def _rows(number: int) -> list[Row]:
                 lon=chance.randrange(-100, 100) + 0.25 if placed else None,
                 camera=chance.choices(CAMERAS, (50, 48, 1, 1))[0],
                 errors=chance.random() < 0.001,
+                guessed=chance.random() < 0.01,
             )
         )
     return rows
@@ -102,6 +107,7 @@ def _fill(database: Database, rows: list[Row]) -> None:
         {
             "id": str(row.id), "hash": row.id.hex * 2, "name": row.name, "kind": row.kind, "lat": row.lat,
             "lon": row.lon, "captured_at": row.captured_at.isoformat(), "camera": row.camera, "errors": row.errors,
+            "guessed": row.guessed,
         }
         for row in rows
     ]  # fmt: skip
@@ -125,6 +131,8 @@ FILTERS = [
     Filters(year=2007),
     Filters(has_place=True),
     Filters(has_errors=True),
+    Filters(is_guessed=True),
+    Filters(is_guessed=True, kinds=("JPEG",), year=2005),
     Filters(name="img_000"),
     Filters(name="%! 1"),
     Filters(name="_0001"),
@@ -248,4 +256,67 @@ def test_the_last_ones_come_from_an_index(pages: Database) -> None:
     with pages.session() as session:
         plan = "\n".join(session.scalars(text("EXPLAIN SELECT * FROM media_assets ORDER BY ingested_at DESC LIMIT 12")))
     assert "ix_media_assets_ingested_at" in plan
-    assert len(library.latest(12)) == 12
+    photos, has_more = library.added(size=12)
+    assert len(photos) == 12 and has_more
+
+
+def test_what_was_added_comes_page_by_page_with_nothing_twice_or_left_out(pages: Database) -> None:
+    """Also where many have the same moment, as those of one batch do."""
+    rows = _rows(700)
+    for batch in (rows[:300], rows[300:]):
+        _fill(pages, batch)
+    found, position, has_more = [], None, True
+    while has_more:
+        photos, has_more = library.added(position, size=7)
+        found += photos
+        position = photos[-1].arrival
+    assert len({photo.id for photo in found}) == len(found) == len(rows)
+    assert len({photo.arrival.moment for photo in found}) == 2
+    assert found == sorted(found, key=lambda photo: photo.arrival, reverse=True)
+
+
+def test_on_this_day_shows_earlier_years_and_no_guess(pages: Database) -> None:
+    today = date(2024, 5, 6)
+    with pages.session() as session:
+        for number, (taken, source) in enumerate(
+            (
+                ("2024-05-06", "exif:DateTimeOriginal"), ("2023-05-06", "exif:DateTimeOriginal"),
+                ("2023-05-06", "mtime"), ("2022-05-07", "exif:DateTimeOriginal"), ("2020-05-06", "filename"),
+            )
+        ):  # fmt: skip
+            session.execute(
+                text(
+                    "INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, "
+                    "media_kind, mime_type, captured_at, date_source) VALUES (uuidv7(), :hash, 1, 'a.jpg', 'a.jpg', "
+                    ":path, 'JPEG', '', :taken, :source)"
+                ),
+                {
+                    "hash": f"{number:064x}",
+                    "path": f"Originals/{taken[:4]}/{taken}/{number}",
+                    "taken": taken,
+                    "source": source,
+                },
+            )
+    found = library.on_this_day(today, 12)
+    assert [f"{photo.captured_at:%Y}" for photo in found] == ["2023", "2020"]
+    assert library.on_this_day(date(2023, 2, 28), 12) == []
+
+
+@given(strategies.datetimes(), strategies.uuids())
+def test_a_position_survives_its_address(moment: datetime, identity: uuid.UUID) -> None:
+    position = Position(moment, identity)
+    assert Position.parse(str(position)) == position
+    assert position < position.after() or identity.int == 2**128 - 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "moment"),
+    [
+        ("2024-02", datetime(2024, 3, 1)), ("2024-12", datetime(2025, 1, 1)), ("2024-02-29", datetime(2024, 3, 1)),
+        ("2024-13", None), ("2024-02-30", None), ("", None), ("9999-12-31", None), ("2024-02_x", None),
+        ("x" * 500, None),
+    ],
+)  # fmt: skip
+def test_an_address_may_name_a_month_or_a_day(asked: str, moment: datetime | None) -> None:
+    found = Position.parse(asked)
+    assert (found and found.moment) == moment

@@ -40,7 +40,7 @@ def _fill(database: Database, settings: Settings) -> None:
 
 @pytest.mark.parametrize("name", ["library", "map"])
 def test_an_empty_library_says_so(show: Show, name: str) -> None:
-    assert "yet" in show(name).info[0].value
+    assert "yet" in texts(show(name))
 
 
 def test_the_newest_first(show: Show, database: Database, dashboard: Settings) -> None:
@@ -116,7 +116,7 @@ def test_the_map_counts_what_has_a_place(show: Show, database: Database, dashboa
     app = show("map")
     with database.session() as session:
         placed = session.scalar(text("SELECT count(*) FROM media_assets WHERE location IS NOT NULL"))
-    assert app.caption[0].value.startswith(f"{placed:,} photos with a place")
+    assert app.caption[0].value.startswith(f"{placed:,} photos with a location")
 
 
 @pytest.mark.parametrize(("known", "says"), [(3000, []), (2999, ["1 new photo"]), (1000, ["2,000 new photos"])])
@@ -124,7 +124,7 @@ def test_what_has_come_in_since_is_told(
     database: Database, dashboard: Settings, known: int, says: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _fill(database, dashboard)
-    script = f"from Src.Dashboard.views import library\nlibrary._tell_of_new({known})"
+    script = f"from Src.Dashboard.views import library\nlibrary._announce({known})"
     app = AppTest.from_string(script, default_timeout=30).run()
     assert [button.label for button in app.button] == says
     if says:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
+import time
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,12 @@ import streamlit as st
 from sqlalchemy import func, insert, select
 from streamlit.testing.v1 import AppTest
 
+from Src.Accounts.sessions import Sessions
 from Src.Dashboard import look, resources
 from Src.Dashboard.ledger import Ledger
 from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, texts
 from Src.Shared.database import Database
-from Src.Shared.models import InboxFile, IngestEvent, MediaAsset, SystemStatus, SystemStatusHistory
+from Src.Shared.models import InboxFile, IngestEvent, MediaAsset, OriginalFinding, SystemStatus, SystemStatusHistory
 from Src.Shared.settings import Settings
 
 HOSTILE = "<img src=x onerror=alert(1)> **b** :smile:.jpg"
@@ -35,7 +39,7 @@ def original(database: Database, name: str = "IMG_1.jpg", **more: Any) -> str:
         "date_source": "exif",
     }  # fmt: skip
     with database.session() as session:
-        session.execute(insert(MediaAsset).values(**row, **more))
+        session.execute(insert(MediaAsset).values(**row | more))
         event = {name: row[name] for name in ("file_hash", "file_size", "original_name", "original_path", "final_path")}
         session.execute(insert(IngestEvent).values(fate="ingested", source="inbox", **event))
     return path
@@ -48,6 +52,17 @@ def stays(database: Database, name: str, state: str, **more: Any) -> None:
                 path_id=uuid.uuid4(), original_path=name, state=state, file_size=7, mtime_ns=0, inode=0, **more
             )
         )
+
+
+def grid(page: AppTest) -> list[dict[str, Any]]:
+    """The photos of the first grid on a page."""
+    given = [json.loads(one.proto.json) for one in page.get("bidi_component") if one.proto.json]
+    days = next(data["days"] for data in given if "days" in data)
+    return [photo for day in days for photo in day["photos"]]
+
+
+def links(page: AppTest) -> list[Any]:
+    return [one.proto for one in page.get("page_link")]
 
 
 def beat(database: Database, service: str, ago: float, interval: float = 3600.0, **more: Any) -> None:
@@ -63,6 +78,7 @@ def beat(database: Database, service: str, ago: float, interval: float = 3600.0,
 def ledger_away(dashboard: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody answers where the ledger should be."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setattr("Src.Dashboard.resources.database", None)  # the pages connect for themselves
     monkeypatch.setattr("Src.Dashboard.ledger.FIRST_WAIT", 0.0)  # for whom?
     st.cache_resource.clear()
 
@@ -72,15 +88,23 @@ def ledger_away(dashboard: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_overview_at_the_very_first_start_says_what_to_do(show: Show, dashboard: Settings) -> None:
     page = show("overview")
-    assert "Waiting for the first photo" in texts(page)
+    assert "Add your first photos" in texts(page)
+    assert "./factory import" in texts(page)
     assert str(dashboard.inbox) in texts(page)
 
 
+@pytest.fixture
+def noon() -> Iterator[None]:
+    """It is noon where this factory is: the day of what is filed does not end before it is counted."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TZ", f"Etc/GMT{datetime.now(UTC).hour - 12:+d}")
+        yield
+    time.tzset()  # the C library has taken it over when it formatted a time
+
+
 def test_overview_counts_and_says_that_all_is_good(
-    show: Show, database: Database, dashboard: Settings, monkeypatch: pytest.MonkeyPatch
+    noon: None, show: Show, database: Database, dashboard: Settings
 ) -> None:
-    # It is noon where this factory is: the day of what is filed does not end before it is counted.
-    monkeypatch.setenv("TZ", f"Etc/GMT{datetime.now(UTC).hour - 12:+d}")
     for _ in range(3):
         original(database)
     beat(database, "librarian", 5)
@@ -95,12 +119,11 @@ def test_overview_counts_and_says_that_all_is_good(
 
     numbers = {metric.label: metric.value for metric in page.metric}
     assert numbers == {
-        "Originals": "3", "Size": "3.0 kB", "Filed today": "3", "Last hour": "3", "Waiting": "1", "Not media": "1",
-        "Failing": "0",
+        "Photos and videos": "3", "Added today": "3", "Waiting": "1", "Not photos": "1", "Failed": "0",
     }  # fmt: skip
     [verdict] = page.success
     assert verdict.value.startswith("**All good\\:")
-    assert "Waiting for the first photo" not in texts(page)
+    assert "Add your first photos" not in texts(page)
 
 
 @pytest.mark.parametrize(("ago", "alerts"), [(6000, "warning"), (12_000, "error")])
@@ -133,6 +156,132 @@ def test_overview_tells_when_docker_cannot_be_asked(
     assert "Docker: " in texts(show("overview"))
 
 
+def test_overview_shows_photos_first_and_leads_to_the_new_ones(
+    show: Show, database: Database, dashboard: Settings
+) -> None:
+    """Last added and last taken apart where they differ; and what was taken on this day, in earlier years."""
+    today = datetime.now(dashboard.zone)
+    for number in range(15):
+        original(database, f"old_{number}.jpg")
+    is_leap_day = f"{today:%m%d}" == "0229"
+    earlier = datetime(2001, 2, 28) if is_leap_day else today.replace(year=today.year - 3, tzinfo=None)
+    original(database, "today.jpg", captured_at=earlier)
+    page = show("overview")
+    assert [one.value for one in page.header][:2] == ["Recently added", "Recently taken"]
+    assert ("On this day" in texts(page)) is not is_leap_day
+    assert "16 photos added today" in texts(page)
+    leads = {link.label: link.query_string for link in links(page)}
+    assert leads["Recently added"] == "order=added"
+    assert leads["Which files"] == "show=not_photos" and leads["Reasons"] == "show=failed"
+    assert leads["Files in the inbox"] == "show=Waiting"
+
+
+def test_a_phone_gets_fewer_photos(show: Show, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(15):
+        original(database, f"{number}.jpg")
+    monkeypatch.setattr(look, "is_phone", lambda: True)
+    assert len(grid(show("overview"))) == 6
+    monkeypatch.setattr(look, "is_phone", lambda: False)
+    assert len(grid(show("overview"))) == 12
+
+
+# -- what an address asks for ------------------------------------------------------------------------------
+
+
+def test_an_address_names_a_photo(show: Show, database: Database) -> None:
+    path = original(database, "IMG_9.jpg")
+    with database.session() as session:
+        photo = session.scalar(select(MediaAsset.id).where(MediaAsset.final_path == path))
+    assert "What happened to it" in texts(show("activity", photo=str(photo)))
+
+
+@pytest.mark.parametrize("asked", [str(uuid.UUID(int=7)), "<script>", "1"])
+def test_an_address_that_names_no_photo_says_so(show: Show, database: Database, asked: str) -> None:
+    assert "no such photo" in texts(show("library", photo=asked))
+
+
+def test_an_address_names_a_file_that_came_in(show: Show, database: Database) -> None:
+    original(database, HOSTILE)
+    with database.session() as session:
+        event = session.scalar(select(IngestEvent.id))
+    page = show("activity", event=str(event))
+    assert "What: added" in texts(page)
+    assert [photo["name"] for photo in grid(page)] == [HOSTILE]
+    assert "Nothing is known" in texts(show("activity", event=str(uuid.uuid4())))
+    assert not show("activity", event="x").exception
+
+
+def test_an_address_names_a_kind_of_problem(show: Show, database: Database) -> None:
+    stays(database, "note.txt", "not_media")
+    stays(database, "a.jpg", "failing", last_error="no access")
+    page = show("problems", show="not_photos")
+    [table] = page.dataframe
+    assert list(table.value["File in the inbox"]) == ["note.txt"]
+    assert "None of this kind" in texts(show("problems", show="damaged"))
+    assert len(show("problems", show="no such kind").dataframe) == 2
+
+
+def test_an_address_names_a_service(show: Show, database: Database) -> None:
+    beat(database, "librarian", 5)
+    beat(database, "syncthing", 5)
+    shown = texts(show("services", service="syncthing"))
+    assert "syncthing" in shown and "librarian" not in shown
+    assert "no such service" in texts(show("services", service="<b>"))
+
+
+def test_files_that_wait_are_listed(show: Show, database: Database, dashboard: Settings) -> None:
+    assert "The inbox is empty" in texts(show("activity", show="Waiting"))
+    (dashboard.inbox / "a.jpg").touch()
+    [table] = show("activity", show="Waiting").dataframe
+    assert list(table.value["File in the inbox"]) == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"at": "x"}, {"at": "91_0_3"}, {"at": "nan_0_3"}, {"area": "1_2"}, {"area": "9e9_1_1_1"}, {"area": "1_2_3_4"}],
+)
+def test_the_map_takes_any_address(show: Show, database: Database, asked: dict[str, str]) -> None:
+    original(database, location={"lat": 1.0, "lon": 2.0})
+    assert "1 photo with a location" in texts(show("map", **asked))
+
+
+@pytest.mark.parametrize("asked", [{"at": "x"}, {"year": "x"}, {"kind": "<b>"}, {"order": "x"}, {"at": "2024-05"}])
+def test_the_library_takes_any_address(show: Show, database: Database, asked: dict[str, str]) -> None:
+    original(database)
+    assert len(grid(show("library", **asked))) == 1
+
+
+def test_recently_added_goes_by_when_photos_came(show: Show, database: Database) -> None:
+    original(database, "new.jpg", captured_at=datetime(2024, 1, 1), ingested_at=datetime(2026, 5, 2, 12, tzinfo=UTC))
+    original(database, "old.jpg", captured_at=datetime(2025, 1, 1), ingested_at=datetime(2026, 5, 1, 12, tzinfo=UTC))
+    assert [photo["name"] for photo in grid(show("library"))] == ["old.jpg", "new.jpg"]
+    page = show("library", order="Recently added")
+    assert [photo["name"] for photo in grid(page)] == ["new.jpg", "old.jpg"]
+    assert "Nothing was added before that" in texts(show("library", order="Recently added", at="2001-01-01"))
+
+
+@pytest.mark.parametrize(("seconds", "every"), [("0", None), ("7.5", 7.5)])
+def test_pages_look_again_as_often_as_is_set(
+    show: Show, monkeypatch: pytest.MonkeyPatch, seconds: str, every: float | None
+) -> None:
+    monkeypatch.setenv("DASHBOARD_REFRESH", seconds)
+    st.cache_resource.clear()
+    asked: list[float | None] = []
+
+    def fragment(part: Any, run_every: float | None) -> Any:
+        asked.append(run_every)
+        return part
+
+    monkeypatch.setattr(st, "fragment", fragment)
+    show("problems")
+    assert asked == [every]
+
+
+@pytest.mark.parametrize("page", ["library", "map", "activity"])
+def test_an_empty_page_has_one_button_that_helps(show: Show, database: Database, page: str) -> None:
+    assert len(links(show(page))) == 1
+
+
 # -- Activity ----------------------------------------------------------------------------------------------
 
 
@@ -141,7 +290,7 @@ def test_activity_shows_what_happened_newest_first(show: Show, database: Databas
     original(database, HOSTILE)
     [table] = show("activity").dataframe
     assert list(table.value["File"]) == [HOSTILE, "first.jpg"]
-    assert set(table.value["What"]) == {"filed"}
+    assert set(table.value["What"]) == {"added"}
 
 
 def test_activity_shows_only_what_is_asked_for(show: Show, database: Database) -> None:
@@ -153,7 +302,7 @@ def test_activity_shows_only_what_is_asked_for(show: Show, database: Database) -
             )
         )
     page = show("activity")
-    page.button_group(key="activity_fates").set_value("Failed")
+    page.button_group(key="show").set_value("Failed")
     [table] = page.run().dataframe
     assert list(table.value["File"]) == ["bad.jpg"]
     assert list(table.value["Why"]) == ["truncated"]
@@ -164,14 +313,14 @@ def test_where_is_my_photo(show: Show, database: Database, asked: str) -> None:
     path = original(database, "IMG_77.jpg")
     original(database, "IMG_1234.jpg")
     page = show("activity")
-    page.text_input(key="activity_search").set_value(asked)
+    page.text_input(key="find").set_value(asked)
     [table] = page.run().dataframe
-    assert list(table.value["Is kept at"]) == [path]
+    assert list(table.value["Kept at"]) == [path]
 
 
 def test_a_photo_that_nobody_knows(show: Show, database: Database) -> None:
     page = show("activity")
-    page.text_input(key="activity_search").set_value("100%_sure")
+    page.text_input(key="find").set_value("100%_sure")
     page.run()
     assert "Nothing is known" in page.info[0].value
 
@@ -179,7 +328,7 @@ def test_a_photo_that_nobody_knows(show: Show, database: Database) -> None:
 def test_a_file_that_still_waits_is_found_in_the_inbox(show: Show, dashboard: Settings) -> None:
     (dashboard.inbox / "IMG_5.jpg").touch()
     page = show("activity")
-    page.text_input(key="activity_search").set_value("img_5")
+    page.text_input(key="find").set_value("img_5")
     assert "IMG_5.jpg" in texts(page.run())
 
 
@@ -192,6 +341,21 @@ def test_no_problems(show: Show, database: Database) -> None:
     assert "No problems" in show("problems").success[0].value
 
 
+def test_problems_lists_damaged_originals_until_a_person_removes_them(
+    show: Show, database: Database, dashboard: Settings
+) -> None:
+    beat(database, "librarian", 1)
+    aside = dashboard.storage / ".factory/damaged/2024-05-01" / f"{HOSTILE}.12345678"
+    aside.parent.mkdir(parents=True)
+    aside.write_bytes(b"rotten")
+    page = show("problems")
+    assert list(page.dataframe[0].value["Moved to"]) == [f".factory/damaged/2024-05-01/{HOSTILE}.12345678"]
+    assert "Damaged photos (1)" in texts(page)
+    aside.unlink()
+    st.cache_data.clear()
+    assert "No problems" in show("problems").success[0].value
+
+
 def test_problems_tells_each_with_its_reason_and_retries(
     show: Show, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,19 +364,24 @@ def test_problems_tells_each_with_its_reason_and_retries(
     due = datetime.now(UTC) + timedelta(hours=5)
     stays(database, "b.jpg", "failing", attempts=2, last_error="truncated", next_try_at=due)
     stays(database, "note.txt", "not_media")
+    stays(database, "album", "link", last_error="a symbolic link; links are not followed")
+    stays(database, "/card/closed", "unreadable", last_error="cannot be read: Permission denied")
     original(database, has_errors=True, error_message="broken half way")
 
     page = show("problems")
 
-    failures, broken, not_media = page.dataframe
+    failures, odd, broken, not_media = page.dataframe
     assert list(failures.value["File in the inbox"]) == [HOSTILE, "b.jpg"]
     assert list(failures.value["Reason"]) == ["no access", "truncated"]
     assert list(failures.value["Tries"]) == [8, 2]
     assert list(failures.value["Next try"]) == ["not by itself", "in 4 hours"]
+    assert list(odd.value["File in the inbox"]) == ["/card/closed", "album"]
+    assert list(odd.value["State"]) == ["cannot be read", "a link"]
+    assert all(odd.value["What to do"])
     assert list(broken.value["Reason"]) == ["broken half way"]
     assert list(not_media.value["File in the inbox"]) == ["note.txt"]
 
-    monkeypatch.setattr(look, "TOLD_FOR", 3600.0)
+    monkeypatch.setattr(look, "ANSWER_STAYS", 3600.0)
     page.button(key="retry").click().run()
 
     assert "2 files will be tried again" in texts(page)
@@ -220,6 +389,29 @@ def test_problems_tells_each_with_its_reason_and_retries(
     with database.session() as session:
         due_now = select(func.count()).where(InboxFile.state == "failing", InboxFile.attempts == 0)
         assert session.scalar(due_now) == 2
+
+
+def test_problems_tells_of_originals_that_are_gone_and_of_rows_that_are_refused(
+    show: Show, database: Database, factory_settings: Settings
+) -> None:
+    beat(database, "librarian", 1)
+    with database.session() as session:
+        for finding, path in (("writable", "Originals/2024/2024-05-01/a.jpg"), ("gone", HOSTILE)):
+            row = {"finding": finding, "final_path": path, "message": "no file stands there"}
+            session.execute(insert(OriginalFinding).values(asset_id=uuid.uuid4(), **row))
+    journal = factory_settings.state / "journal"
+    journal.mkdir(parents=True)
+    line = {"event": {"final_path": "Originals/2024/2024-05-01/b.jpg"}, "asset": None, "reason": "out of range"}
+    (journal / "rejected.json-lines").write_text(f"{json.dumps(line)}\n{{torn")
+
+    page = show("problems")
+
+    originals, refused = page.dataframe
+    assert list(originals.value["Photo"]) == [HOSTILE, "Originals/2024/2024-05-01/a.jpg"]
+    assert list(originals.value["Is"]) == ["gone", "writable"]
+    assert "import FILE" in originals.value["What to do"][0]
+    assert list(refused.value["Reason"]) == ["out of range"]
+    assert "./factory retry" in texts(page)
 
 
 def test_a_silent_service_is_a_problem_with_something_to_do(show: Show, database: Database) -> None:
@@ -249,7 +441,7 @@ def test_services_shows_states_uptime_and_the_log_by_level(show: Show, database:
         "    Traceback", "2026-01-01 10:00:01.000 ERROR librarian: bad",
         "2026-01-01 10:00:00.000 INFO librarian: <script>alert(1)</script>",
     ]  # fmt: skip
-    page.button_group(key="log_level").set_value("ERROR")
+    page.button_group(key="level").set_value("ERROR")
     assert "INFO" not in page.run().code[0].value
 
 
@@ -284,7 +476,30 @@ def test_an_answer_to_a_click_goes_after_a_while(
     show: Show, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stays(database, "a.jpg", "dead_letter", attempts=8, last_error="no access")
-    monkeypatch.setattr(look, "TOLD_FOR", 0.0)
+    monkeypatch.setattr(look, "ANSWER_STAYS", 0.0)
     page = show("problems")
     page.button(key="retry").click().run()
     assert "will be tried again" not in texts(page)
+
+
+# -- Logins ------------------------------------------------------------------------------------------------
+
+
+def test_logins_lists_devices_and_ends_one(show: Show, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = Sessions(database.session, "correct horse")
+    phone = sessions.begin("Mozilla/5.0 (Linux; Android 16) Chrome/140.0 Mobile Safari/537.36", "192.0.2.7")
+    sessions.begin(HOSTILE, "192.0.2.8")
+    monkeypatch.setattr(resources, "sessions", sessions)
+    page = show("logins")
+    assert "Chrome on Android" in texts(page) and "192.0.2.7" in texts(page).replace("\\", "")
+    assert "<img" not in "".join(one.value for one in page.markdown if one.allow_html)
+    [device] = [one for one in sessions.devices() if one.address == "192.0.2.7"]
+    page.button(f"end_{device.id}").click().run()
+    assert "logged out" in texts(page)
+    assert not sessions.knows(phone)
+    assert [one.address for one in sessions.devices()] == ["192.0.2.8"]
+
+
+def test_logins_without_a_password_says_so(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "sessions", None)
+    assert "DASHBOARD_PASSWORD" in texts(show("logins"))

@@ -1,22 +1,26 @@
-"""Overview: is everything working, and what came in?"""
+"""Overview: is everything working, and what came in? Photos come first, the machine last."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import streamlit as st
 
-from Src.Dashboard import charts, look, words
+from Src.Dashboard import addresses, charts, look, words
 from Src.Dashboard.components import photo_grid
-from Src.Dashboard.data import arrivals, inbox, library, machine, situation
+from Src.Dashboard.data import arrivals, inbox, library, machine, phones, situation
+from Src.Dashboard.data.library import Filters, Photo
 from Src.Dashboard.health import Disk
 from Src.Dashboard.photo_view import show_photo
 from Src.Dashboard.plain import plain
 from Src.Dashboard.resources import ledger, settings
+from Src.Dashboard.views.activity import WAITING
 from Src.Shared.database import LedgerUnavailable
+from Src.Shared.syncthing.client import SyncthingError
 
-LATEST = 12  # photos
+LATEST, ON_A_PHONE = 12, 6  # photos of each kind
 SLOWER = 10.0  # seconds between two looks at the charts
 SOON = 0.7  # seconds
 _CHARTS = "overview_charts"  # in the session: False since the first look, then True
@@ -25,29 +29,139 @@ _CHARTS = "overview_charts"  # in the session: False since the first look, then 
 def show() -> None:
     """The page."""
     st.title("Overview")
-    _now()
-    _last_photos()
-    _machine()
+    _verdict()
+    _photos()
+    _numbers()
+    with st.expander("Services", expanded=not look.is_phone(), icon=":material/dns:"):
+        _services()
+    with st.expander("Machine", expanded=not look.is_phone(), icon=":material/memory:"):
+        _machine()
     if st.session_state.get(_CHARTS):
         _over_time()
     else:
         _over_time_soon()
 
 
-@st.fragment(run_every=look.REFRESH)
-def _now() -> None:
-    """All that may change from one moment to the next."""
-    found = situation.look_around()
-    look.show_verdict(found.verdict)
+@look.live
+def _verdict() -> None:
+    look.show_verdict(situation.look_around().verdict)
     if ledger().away_for() is not None:
         st.text(plain(f"Its answer: {ledger().reason}", look.SHORT))
-    totals = None
-    with look.asking_ledger("Totals"):
+
+
+# -- photos --------------------------------------------------------------------------------------------------
+
+
+@look.live
+def _photos() -> None:
+    with look.asking_ledger("The last photos"):
+        most = ON_A_PHONE if look.is_phone() else LATEST
+        latest, _ = library.added(size=most)
+        if not latest:
+            _first_steps()
+            return
+        _row("Recently added", latest, "added", ("See all", "gallery", {"order": "added"}), _added_today())
+        taken = library.page(Filters(), size=most).photos
+        if {photo.id for photo in taken} != {photo.id for photo in latest}:
+            _row("Recently taken", taken, "taken", ("See all", "gallery", {}))
+        today = datetime.now(settings().zone).date()
+        earlier = library.on_this_day(today, most)
+        if earlier:
+            _row(
+                "On this day",
+                earlier,
+                "day",
+                ("See all", "gallery", {"order": "this-day"}),
+                _years(earlier),
+            )
+
+
+def _row(
+    title: str, photos: Sequence[Photo], key: str, lead: tuple[str, str, dict[str, str]], caption: str = ""
+) -> None:
+    label, to, asked = lead
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.header(title)
+        addresses.link(label, to, icon=":material/arrow_forward:", **asked)
+    if caption:
+        st.caption(caption)
+    chosen = photo_grid(photos, key=f"photos_{key}", by_day=False)
+    if chosen is not None:
+        show_photo(chosen, [photo.id for photo in photos])
+
+
+def _added_today() -> str:
+    today = arrivals.totals().today
+    return f"{words.counted(today, 'photo')} added today." if today else "None today yet."
+
+
+def _years(photos: Sequence[Photo]) -> str:
+    return "In " + ", ".join(str(year) for year in sorted({photo.captured_at.year for photo in photos}, reverse=True))
+
+
+def _first_steps() -> None:
+    """What to do where there is no photo yet."""
+    st.header("Add your first photos")
+    st.markdown("Any of these three ways. Photos show up here within seconds; the page looks again by itself.")
+    one, two, three = st.columns(3, gap="medium")
+    with one, st.container(border=True):
+        st.markdown("**Put them into the inbox.** Copy photos and videos into this folder:")
+        st.code(plain(settings().inbox), language=None, wrap_lines=True)
+        st.caption("Each file moves from the inbox to the library as soon as it is complete.")
+    with two, st.container(border=True):
+        if _has_syncthing():
+            st.markdown("**Send them from a phone.** Scan a code, and new photos come by themselves.")
+        else:
+            st.markdown("**Send them from a phone.** This needs Syncthing, a free program that is not set up here yet.")
+        addresses.link("Connect a phone", "phone", icon=":material/smartphone:")
+    with three, st.container(border=True):
+        st.markdown("**Import a folder.** This copies it and leaves the folder as it is. In a terminal:")
+        st.code("./factory import ~/Pictures", language=None, wrap_lines=True)
+
+
+def _has_syncthing() -> bool:
+    with suppress(SyncthingError):
+        phones.overview()
+        return True
+    return False
+
+
+# -- numbers -------------------------------------------------------------------------------------------------
+
+
+@look.live
+def _numbers() -> None:
+    totals, known = None, None
+    with look.asking_ledger("Numbers"):
         totals = arrivals.totals()
-        if totals.originals == 0:
-            _first_run()
-    _numbers(totals)
-    st.subheader("Services")
+    with suppress(LedgerUnavailable):
+        known = inbox.held()
+    files = inbox.found()
+    with look.grid("numbers"):
+        if totals is not None:
+            look.tile(
+                "Photos and videos", words.number(totals.originals), f"Gallery, {words.size(totals.bytes)}", "gallery"
+            )
+            look.tile("Added today", words.number(totals.today), "Recently added", "gallery", order="added")
+        waiting = "no inbox" if files is None else inbox.waiting(files, known)
+        look.tile("Waiting", waiting, "Files in the inbox", "activity", show=WAITING)
+        if known is not None:
+            look.tile("Not photos", words.number(known.not_media), "Which files", "problems", show="not_photos")
+            look.tile("Failed", words.number(known.failing + known.dead_letters), "Reasons", "problems", show="failed")
+    leaving = inbox.leaving()
+    if leaving.files:
+        st.caption(
+            f"{words.counted(leaving.files, 'file')} ({words.size(leaving.bytes)}) left the inbox just now. "
+            "Their inbox copies are kept aside for a while, and then removed."
+        )
+
+
+# -- services and the machine --------------------------------------------------------------------------------
+
+
+@look.live
+def _services() -> None:
+    found = situation.look_around()
     with look.grid("cards-services"):
         for service in found.services:
             look.service_card(service)
@@ -55,46 +169,20 @@ def _now() -> None:
         look.missing(what, reason)
 
 
-def _first_run() -> None:
-    with st.container(border=True):
-        st.subheader("Waiting for the first photo")
-        st.markdown("Put photos and videos into the inbox; each is filed within seconds:")
-        st.code(plain(settings().inbox), language=None)
-        st.markdown(
-            "- **From a phone**: the page Phone shows what to scan.\n"
-            "- **What you have already**: `./factory import FOLDER` copies it in and leaves the folder as it is."
-        )
+@look.live
+def _machine() -> None:
+    now = machine.machine()
+    with look.grid("cards-machine"):
+        look.gauge("CPU", now.cpu / 100, f"{words.percent(round(now.cpu))} of {words.counted(now.cores, 'core')}")
+        used = f"{words.size(now.memory_used)} of {words.size(now.memory_total)}"
+        look.gauge("Memory", now.memory_used / max(1, now.memory_total), used)
+        for disk in now.disks:
+            look.gauge(f"Disk of {disk.name}", 1 - disk.percent_free / 100, _room(disk))
+    st.caption(f"As of {words.time(datetime.now(UTC).astimezone(settings().zone))}")
 
 
-def _numbers(totals: arrivals.Totals | None) -> None:
-    known = None
-    with suppress(LedgerUnavailable):
-        known = inbox.stays()
-    files = inbox.found()
-    with look.grid("numbers"):
-        if totals is not None:
-            more = totals.last_hour > arrivals.COUNTED_AT_MOST
-            last_hour = f"{min(totals.last_hour, arrivals.COUNTED_AT_MOST):,}{'+' if more else ''}"
-            look.number("Originals", f"{totals.originals:,}")
-            look.number("Size", words.size(totals.bytes))
-            look.number("Filed today", f"{totals.today:,}")
-            look.number("Last hour", last_hour)
-        look.number("Waiting", "no inbox" if files is None else inbox.waiting(files, known))
-        if known is not None:
-            look.number("Not media", f"{known.not_media:,}")
-            look.number("Failing", f"{known.failing + known.dead_letters:,}")
-
-
-@st.fragment(run_every=look.REFRESH)
-def _last_photos() -> None:
-    with look.asking_ledger("The last photos"):
-        latest = library.latest(LATEST)
-        if not latest:
-            return
-        st.subheader("Last photos")
-        chosen = photo_grid(latest, key="last_photos", by_day=False)
-        if chosen is not None:
-            show_photo(chosen)
+def _room(disk: Disk) -> str:
+    return f"{words.size(disk.total - disk.free)} of {words.size(disk.total)}, {words.size(disk.free)} free"
 
 
 @st.fragment(run_every=SOON)
@@ -114,25 +202,8 @@ def _over_time() -> None:
             return
         left, right = st.columns(2, gap="medium")
         with left:
-            st.subheader("Filed per hour")
-            charts.counts(hours, "hour", alt="Files filed in each of the last 48 hours")
+            st.header("Added per hour")
+            charts.counts(hours, "hour", alt="Photos added in each of the last 48 hours")
         with right:
-            st.subheader("Filed per day")
-            charts.counts(days, "day", alt="Files filed on each of the last 30 days")
-
-
-@st.fragment(run_every=look.REFRESH)
-def _machine() -> None:
-    st.subheader("Machine")
-    now = machine.machine()
-    with look.grid("cards-machine"):
-        look.gauge("CPU", now.cpu / 100, f"{now.cpu:.0f} % of {words.counted(now.cores, 'core')}")
-        used = f"{words.size(now.memory_used)} of {words.size(now.memory_total)}"
-        look.gauge("Memory", now.memory_used / max(1, now.memory_total), used)
-        for disk in now.disks:
-            look.gauge(f"Disk of {disk.name}", 1 - disk.percent_free / 100, _room(disk))
-    st.caption(f"As of {datetime.now(UTC).astimezone(settings().zone):%H:%M:%S}")
-
-
-def _room(disk: Disk) -> str:
-    return f"{words.size(disk.total - disk.free)} of {words.size(disk.total)}, {words.size(disk.free)} free"
+            st.header("Added per day")
+            charts.counts(days, "day", alt="Photos added on each of the last 30 days")

@@ -21,19 +21,21 @@ def show() -> None:
     _live()
 
 
-@st.fragment(run_every=look.REFRESH)
+@look.live
 def _live() -> None:
     try:
         found = phones.overview()
     except SyncthingError as error:
-        st.warning("Syncthing, which brings photos from phones, cannot be asked.", icon=":material/sync_problem:")
+        st.warning(
+            "Photo Factory cannot reach Syncthing, which receives photos from phones.", icon=":material/sync_problem:"
+        )
         st.text(plain(error))
         st.markdown(
-            "In the Docker stack it is set up by itself. Otherwise install Syncthing, and set `SYNCTHING_API_KEY` "
-            "(and `SYNCTHING_URL`, if it is not on this machine)."
+            "In the Docker stack it is set up by itself. Otherwise install Syncthing; if it runs as another user, set "
+            "`SYNCTHING_API_KEY` in `.env`, and if it is on another machine, `SYNCTHING_URL` too."
         )
         return
-    look.told("phone")
+    look.show_answer("phone")
     for warning in found.warnings:
         st.error(markdown(warning), icon=":material/warning:")
     left, right = st.columns([2, 3], gap="large")
@@ -46,7 +48,7 @@ def _live() -> None:
 
 
 def _code(device: str) -> None:
-    st.subheader("Scan this on the phone")
+    st.header("Scan this on the phone")
     drawn = io.BytesIO()
     # Dark on white in both themes: that is what cameras read.
     segno.make(device, micro=False).save(drawn, kind="svg", scale=6, border=3, dark="#111111", light="#ffffff")
@@ -61,14 +63,14 @@ def _code(device: str) -> None:
 
 
 def _pending(pending: tuple[PendingDevice, ...]) -> None:
-    st.subheader("Asking to connect")
+    st.header("Asking to connect")
     if not pending:
-        st.caption("Nobody at the moment.")
+        st.caption("No device at the moment.")
     for one in pending:
         with st.container(border=True, gap="xsmall"):
             look.name(one.name or "a device without a name")
             st.text(plain(f"{one.id}\nfrom {one.address}").replace("\\n", "\n"))
-            st.caption("Compare the ID with the one that the device shows before you let it in.")
+            st.caption("Compare this ID with the one that the device shows before you accept it.")
             st.button("Accept", icon=":material/check:", key=f"accept_{one.id}", on_click=_accept, args=(one.id,))
 
 
@@ -76,13 +78,13 @@ def _accept(device: str) -> None:
     try:
         accepted = phones.accept(device)
     except SyncthingError as error:
-        look.tell("phone", str(error), well=False)
+        look.answer("phone", str(error), well=False)
     else:
-        look.tell("phone", f"{accepted.name} is let in; now accept the folder on it, as Send Only.")
+        look.answer("phone", f"{accepted.name} is accepted. Now accept the folder on it, as Send Only.")
 
 
 def _devices(devices: tuple[Device, ...]) -> None:
-    st.subheader("Devices")
+    st.header("Devices")
     if not devices:
         st.caption("None yet.")
         return
@@ -97,9 +99,9 @@ def _devices(devices: tuple[Device, ...]) -> None:
 
 
 def _folders(found: Overview) -> None:
-    st.subheader("Folders")
+    st.header("Folders")
     if not found.folders:
-        st.caption("None leads into the inbox.")
+        st.caption("No folder leads into the inbox yet.")
     for one in found.folders:
         with st.container(border=True, gap="xsmall"):
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -115,15 +117,15 @@ def _folders(found: Overview) -> None:
 
 
 def _progress(one: FolderState) -> str:
-    told = [one.error or one.state]
+    parts = [one.error or one.state]
     if one.need_files:
-        told.append(f"{words.counted(one.need_files, 'file')} ({words.size(one.need_bytes)}) still to come")
+        parts.append(f"{words.counted(one.need_files, 'file')} ({words.size(one.need_bytes)}) still to come")
     if one.last_file_at is not None:
-        told.append(f"last file {words.ago((datetime.now(UTC) - one.last_file_at).total_seconds())}")
-    return " · ".join(told)
+        parts.append(f"last file {words.ago((datetime.now(UTC) - one.last_file_at).total_seconds())}")
+    return " · ".join(parts)
 
 
 def _seen(at: datetime | None, *, now: bool) -> str:
     if now:
-        return "here now"
+        return "connected now"
     return "never seen" if at is None else f"last seen {words.ago((datetime.now(UTC) - at).total_seconds())}"

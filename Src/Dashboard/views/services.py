@@ -7,7 +7,7 @@ from typing import Literal
 
 import streamlit as st
 
-from Src.Dashboard import charts, look, words
+from Src.Dashboard import addresses, charts, look, words
 from Src.Dashboard.data import logs, services, situation, uptime
 from Src.Dashboard.data.situation import Found
 from Src.Dashboard.health import Service
@@ -20,61 +20,83 @@ LOG_LINES = 200
 
 
 def show() -> None:
-    """The page."""
+    """The page: all services, or the one that the address asks for."""
     st.title("Services")
-    _live()
-    _log()
+    asked = addresses.asked("service")
+    _live(asked)
+    _log(asked)
+    if asked is not None:
+        addresses.link("Show all services", "services", icon=":material/dns:")
 
 
-@st.fragment(run_every=look.REFRESH)
-def _live() -> None:
+@look.live
+def _live(asked: str | None) -> None:
     found = situation.look_around()
     look.ledger_notice()
     for what, reason in found.missing.items():
         look.missing(what, reason)
     names = [period.name for period in uptime.PERIODS]
     chosen = st.segmented_control(
-        "Uptime over", names, default=names[0], required=True, label_visibility="collapsed", key="uptime_period"
+        "Uptime over",
+        names,
+        default=names[0],
+        required=True,
+        label_visibility="collapsed",
+        key="over",
+        bind="query-params",
     )
     period = uptime.PERIODS[names.index(chosen or names[0])]
-    strips: dict[str, uptime.Strip] = {}
+    strips: dict[tuple[str, str], uptime.Strip] = {}
     with look.asking_ledger("Uptime"):
         strips = uptime.strips(period)
-    for service in found.services:
-        _card(service, found, strips.get(service.name), period)
+    shown = [service for service in found.services if asked in (None, service.name)]
+    if not shown:
+        st.info("There is no such service here.", icon=":material/search_off:")
+    for service in shown:
+        _card(service, found, strips.get((service.name, service.instance)), period)
 
 
 def _card(service: Service, found: Found, strip: uptime.Strip | None, period: uptime.Period) -> None:
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            look.name(service.name)
+            look.name(service.title)
             look.light(service)
-        st.caption(look.heartbeat_words(service))
+        st.caption(look.seen_words(service))
         if service.message:
             st.text(plain(service.message))
-        container = found.containers.get(service.name)
+        container = None if service.container is None else found.containers.get(service.name)
         if container is not None:
             since = container.started_at if container.state == "running" else container.finished_at
-            told = f"container {plain(container.name)} {plain(container.state)}"
+            state = f"container {plain(container.name)} {plain(container.state)}"
             if since is not None:
-                told += f" for {words.span((datetime.now(UTC) - since).total_seconds())}"
-            st.caption(markdown(f"{told} · {words.counted(container.restart_count, 'restart')}"))
+                state += f" for {words.span((datetime.now(UTC) - since).total_seconds())}"
+            st.caption(markdown(f"{state} · {words.counted(container.restart_count, 'restart')}"))
         if strip is not None and strip.slots:
             charts.uptime(strip, period, alt=f"Uptime of the last {period.name}")
-            st.caption(f"{100 * strip.up:.2f} % of its heartbeats came in the last {period.name}")
+            if any(slot.state != "unknown" for slot in strip.slots):
+                st.caption(f"Up {words.percent(100 * strip.up)} of the time that is known, in the last {period.name}")
 
 
-@st.fragment(run_every=look.REFRESH)
-def _log() -> None:
-    st.subheader("Log")
+@look.live
+def _log(asked: str | None) -> None:
+    st.header("Log")
     known = [*services.KNOWN] if settings().docker_host else _with_local_log()
     if not known:
         st.caption("There is no log to show: neither Docker nor `./factory up` keeps one here.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        service = st.selectbox("Service", known, key="log_service", width=220) or known[0]
+        if asked in known:
+            service = asked
+        else:
+            service = st.selectbox("Service", known, key="log", bind="query-params", width=220) or known[0]
         level = st.segmented_control(
-            "At least", logs.LEVELS, default="INFO", required=True, key="log_level", format_func=str.lower
+            "At least",
+            logs.LEVELS,
+            default="INFO",
+            required=True,
+            key="level",
+            format_func=str.lower,
+            bind="query-params",
         )
     try:
         lines = logs.leveled(_lines(service))

@@ -8,8 +8,9 @@ import os
 import resource
 import stat
 import subprocess
+import sys
 import threading
-import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,9 +29,10 @@ from Src.Factory.postgres_programs import PostgresPrograms
 from Src.Factory.problems import Problem
 from Src.Shared import migrations
 from Src.Shared.database import Database, LedgerUnavailable
-from Src.Shared.embedded_postgres import EmbeddedPostgres
+from Src.Shared.postgres.embedded import EmbeddedPostgres
+from Src.Shared.postgres.roles import ADMIN
 from Src.Shared.settings import Settings
-from Src.Shared.tests.postgres_helpers import wait_until
+from Src.Testing.patience import wait_until
 
 _numbers = itertools.count()
 Rows = list[tuple[object, ...]]
@@ -163,8 +165,8 @@ def pg_dump_with(programs: PostgresPrograms, tmp_path: Path, command: str) -> Po
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        ('exec "$PG_DUMP" "$@" --exclude-table-data=media_assets', "do not have the ledger's rows: media_assets"),
-        ('exec "$PG_DUMP" "$@" --exclude-table=inbox_files', "do not have the ledger's rows: inbox_files"),
+        ('exec "$PG_DUMP" "$@" --exclude-table-data=media_assets', "do not have the database's rows: media_assets"),
+        ('exec "$PG_DUMP" "$@" --exclude-table=inbox_files', "do not have the database's rows: inbox_files"),
         ('"$PG_DUMP" "$@" | head -c 2000', "end of file"),
         ("exit 0", "end of file"),
         ('"$PG_DUMP" "$@"; echo "pg_dump: error: no luck" >&2; exit 1', "no luck"),
@@ -199,7 +201,7 @@ def test_a_full_disk_leaves_nothing(programs: PostgresPrograms, tmp_path: Path) 
 
 
 def test_where_there_is_no_place_for_it(programs: PostgresPrograms, tmp_path: Path) -> None:
-    for target, reason in ((tmp_path / "none" / "ledger", "No such file or directory"), (tmp_path, "is a folder")):
+    for target, reason in ((tmp_path / "none" / "ledger", "no such folder"), (tmp_path, "is a folder")):
         with pytest.raises(Problem, match=reason):
             write_backup(programs, str(target))
 
@@ -234,11 +236,16 @@ def test_the_next_one_finds_the_way_free(
 def test_the_ledger_is_swapped_when_its_visitors_are_shown_out() -> None:
     """PostgreSQL waits 5 s for them, and a psql may take as long to start."""
     events: list[str] = []
+    swapper = threading.get_ident()
+
+    def is_awaited() -> bool:
+        stack = traceback.extract_stack(sys._current_frames()[swapper])
+        return [frame.name for frame in stack[-3:]] == ["_without_visitors", "wait", "wait"]
 
     class Late:
         @contextmanager
         def session(self, _database: str) -> Iterator[Late]:
-            time.sleep(0.1)
+            wait_until(lambda: events or is_awaited())
             yield self
 
         def ask(self, statement: str) -> None:
@@ -284,9 +291,47 @@ def test_what_is_no_ledger_changes_nothing(
     else:
         source.write_text(what)
     before = originals(database)
-    reason = "something else than a ledger" if what == "another database" else "magic string"
+    reason = "something else than this database" if what == "another database" else "magic string"
     with pytest.raises(Problem, match=reason):
         restore_backup(programs, str(source), force=True, migrate=unchanged)
+    assert originals(database) == before
+
+
+@pytest.mark.usefixtures("other_databases")
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ("CREATE EXTENSION vector", "permission denied to create extension"),
+        (
+            "CREATE FUNCTION f(internal) RETURNS internal LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler'",
+            "denied",
+        ),
+        ("CREATE FOREIGN DATA WRAPPER elsewhere", "permission denied to create foreign-data wrapper"),
+        ("CREATE TABLE theirs (id int)", None),
+    ],
+)
+def test_what_a_superuser_made_is_told_or_becomes_the_owners(
+    database: Database, programs: PostgresPrograms, tmp_path: Path, made: str, reason: str | None
+) -> None:
+    """A dump from a server where a person worked as superuser in the ledger's database."""
+    as_admin = replace(programs, environment={**programs.environment, "PGUSER": ADMIN})
+    with as_admin.session(programs.database) as session:
+        session.ask(f"{made};")
+    with open(tmp_path / "ledger", "wb") as file:
+        as_admin.run("pg_dump", "--format=custom", database=programs.database, to=file)
+    before = originals(database)
+    if reason is None:
+        with pytest.raises(Problem, match=r"backup: .*another role's .*theirs.*OWNER TO photo_factory"):
+            write_backup(programs, str(tmp_path / "own"))
+        restore_backup(programs, str(tmp_path / "ledger"), force=True, migrate=unchanged)
+        database.dispose()
+        with programs.session(programs.database) as session:
+            owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'theirs';"
+            assert session.ask(owner) == [[programs.environment["PGUSER"]]]
+    else:
+        told = f"restore: .*: it holds what only a superuser .*{reason}.*drop it in the database that was backed up"
+        with pytest.raises(Problem, match=told):
+            restore_backup(programs, str(tmp_path / "ledger"), force=True, migrate=unchanged)
     assert originals(database) == before
 
 
@@ -354,7 +399,7 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(
     with programs.session("postgres") as session:
         session.ask(f"DROP DATABASE {older};")
 
-    assert restore(factory_settings, str(target), force=True, as_json=True) == 0
+    assert restore(factory_settings, file=str(target), force=True, as_json=True) == 0
 
     assert json.loads(capfd.readouterr().out)["rows"]["media_assets"] == 0
     database.dispose()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,12 +16,15 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from Src.Testing.patience import wait_until
 
 pytestmark = pytest.mark.xdist_group("launcher")
 
@@ -38,9 +43,13 @@ sys.exit(7)
 
 
 class Project:
-    def __init__(self, root: Path, bin_folder: Path) -> None:
+    def __init__(self, root: Path, bin_folder: Path, *, is_new: bool = True) -> None:
         self.root = root
         self.bin = bin_folder
+        if is_new:
+            self._make(root)
+
+    def _make(self, root: Path) -> None:
         (root / "requirements").mkdir(parents=True)
         (root / "Src" / "Factory").mkdir(parents=True)
         (root / "Src" / "Factory" / "__main__.py").write_text(STUB)
@@ -156,14 +165,47 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "Fotos für alle", tmp_path / "bin")
 
 
+@dataclass(frozen=True)
+class SetUp:
+    """A project that `./factory setup` has set up, and that was moved from `Fotos für alle` to `set up`."""
+
+    folder: Path  # of both
+    said: str  # by the set-up
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "set up"
+
+
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that has been set up already; tests leave it so."""
+def set_up_once(tmp_path_factory: pytest.TempPathFactory) -> SetUp:
+    """Once for all tests that only look at it, or at a copy: to make a .venv takes seconds."""
     folder = tmp_path_factory.mktemp("ready")
     make_command(folder / "bin" / "exiftool")
     project = Project(folder / "Fotos für alle", folder / "bin")
-    assert project.run("setup").code == 0
-    return project
+    outcome = project.run("setup")
+    assert outcome.code == 0
+    set_up = SetUp(folder, outcome.stderr)
+    project.root.rename(set_up.root)
+    return set_up
+
+
+@pytest.fixture
+def ready(set_up_once: SetUp) -> Iterator[Project]:
+    """A project that has been set up already: a copy for each test, at the one place where its .venv works."""
+    root = set_up_once.folder / "Fotos für alle"
+    shutil.copytree(set_up_once.root, root, symlinks=True, copy_function=_copied)
+    project = Project(root, set_up_once.folder / "bin", is_new=False)
+    yield project
+    shutil.rmtree(project.root)
+
+
+def _copied(source: str, target: str) -> None:
+    """What pip consists of, nearly all files of a .venv, nobody writes into: one file serves all."""
+    if "/site-packages/pip/" in source:
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
 
 
 @pytest.fixture
@@ -186,6 +228,7 @@ def launcher() -> ModuleType:
 
 
 class TestFirstAndLaterRuns:
+    @pytest.mark.slow
     def test_the_first_run_sets_up_and_the_second_starts_at_once(self, project: Project) -> None:
         first = project.run("status")
         assert first.told["args"] == ["status"]
@@ -195,6 +238,27 @@ class TestFirstAndLaterRuns:
         assert second.told["probe"] == "1"
         assert second.stderr == ""
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+    @pytest.mark.parametrize("lock", [False, True])
+    def test_in_a_checkout_of_another_user_it_says_what_to_do(self, project: Project, *, lock: bool) -> None:
+        if lock:
+            (project.root / ".venv.lock").touch(0o600)
+        for path in (project.root, *project.root.parents):
+            path.chmod(path.stat().st_mode | 0o055)
+        caps = "-all,+dac_read_search"  # our Python may be where only we can read
+        who = ("--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={caps}", f"--ambient-caps={caps}")
+        done = subprocess.run(
+            ["/usr/bin/setpriv", *who, f"--bounding-set={caps}", PYTHON, project.root / "factory", "status"],
+            env=project.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "this user may not set it up: run ./factory setup once as the user who owns" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+    @pytest.mark.slow
     def test_settings_of_the_user_that_would_stop_pip_do_not(self, project: Project, tmp_path: Path) -> None:
         make_wheel(tmp_path, "probe", "1")
         with zipfile.ZipFile(tmp_path / "probe-1-py3-none-any.whl") as wheel:
@@ -219,6 +283,58 @@ class TestFirstAndLaterRuns:
         stamp.unlink(missing_ok=True)
         assert ready.run("test", "-k", "x").told["args"] == ["test", "-k", "x"]
         assert stamp.exists()
+
+
+class TestProgress:
+    """A set-up takes a minute or two on a slow machine: what it does is seen all the time, also without a terminal."""
+
+    def test_each_step_is_named(self, set_up_once: SetUp) -> None:
+        lines = set_up_once.said.splitlines()
+        assert lines[0].startswith("factory: making .venv with Python 3.")
+        assert any(re.fullmatch(r"factory: fetching packages, \d of 1(: .*)?", line) for line in lines)
+        assert any(re.fullmatch(r"factory: unpacking packages, \d of 1(: probe)?(, \d+ s)?", line) for line in lines)
+        assert re.fullmatch(r"factory: requirements installed in \d+ s", lines[-1])
+
+    def test_no_line_stands_still_while_nothing_is_reported(
+        self, launcher: ModuleType, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(launcher.Progress, "SECONDS_BETWEEN_LINES", 0.001)
+        looks = itertools.count(1)
+        said: list[str] = []
+
+        def is_shown_again() -> bool:
+            said.extend(capfd.readouterr().err.splitlines())
+            return len(said) > 3
+
+        progress = launcher.Progress("unpacking", lambda: f"{next(looks)} of 9")
+        try:
+            wait_until(is_shown_again, 60)
+        finally:
+            progress.end()
+        assert said[:3] == [f"factory: unpacking, {count} of 9" for count in (1, 2, 3)]
+
+    def test_while_pip_unpacks_the_venv_is_looked_at(self, launcher: ModuleType, tmp_path: Path) -> None:
+        packages = tmp_path / "lib" / "python3.11" / "site-packages"
+        (packages / "pip-23.dist-info").mkdir(parents=True)
+        installation = launcher.Installation(str(tmp_path), 2)
+        try:
+            assert installation.see("Progress 500000 of 2000000\n")
+            for line in ("Collecting a==1\n", "Collecting b==2\n", "  Downloading b-2-py3-none-any.whl (4.5 MB)\n"):
+                assert not installation.see(line), "kept, to be shown should it fail"
+            assert installation._fetched() == "2 of 2: b==2 (4.5 MB)"
+            installation.see("Installing collected packages: b, a\n")
+            assert installation._how_much_is_unpacked() == "0 of 2: b"
+            (packages / "b-2.dist-info").mkdir()
+            assert installation._how_much_is_unpacked() == "1 of 2: a"
+            (packages / "a-1.dist-info").mkdir()
+            assert installation._how_much_is_unpacked() == "2 of 2"
+        finally:
+            installation.progress.end()
+
+    def test_nothing_is_compiled_that_nobody_uses(self, set_up_once: SetUp) -> None:
+        (packages,) = set_up_once.root.glob(".venv/lib/python*/site-packages")
+        assert (packages / "probe.py").exists()
+        assert not list(packages.glob("__pycache__/probe*"))
 
 
 class TestPassingThrough:
@@ -255,6 +371,7 @@ class TestPassingThrough:
         assert not told["random"].startswith(str(tmp_path))
 
 
+@pytest.mark.slow  # most of them make a .venv
 class TestInterruptedAndFailed:
     def test_a_killed_set_up_is_done_again_from_scratch(self, project: Project, index: HangingIndex) -> None:
         project.require_from(index)
@@ -270,27 +387,25 @@ class TestInterruptedAndFailed:
         assert outcome.told["probe"] == "1"
         assert not (project.root / ".venv.old").exists()
 
-    def test_killed_while_adding_the_test_requirements(self, project: Project, index: HangingIndex) -> None:
-        assert project.run("setup").code == 0
-        project.require_from(index, file="requirements/test.txt")
-        process = project.start("test")
+    def test_killed_while_adding_the_test_requirements(self, ready: Project, index: HangingIndex) -> None:
+        ready.require_from(index, file="requirements/test.txt")
+        process = ready.start("test")
         index.wait_for_pip()
-        project.leave_half_installed("extra")
+        ready.leave_half_installed("extra")
         kill_all(process)
-        project.require("extra==1", file="requirements/test.txt")
+        ready.require("extra==1", file="requirements/test.txt")
 
-        assert project.run("test").told["probe"] == "1"
-        assert list(project.root.glob(".venv/lib/*/site-packages/extra.py"))
+        assert ready.run("test").told["probe"] == "1"
+        assert list(ready.root.glob(".venv/lib/*/site-packages/extra.py"))
 
-    def test_killed_in_a_change_that_is_then_taken_back(self, project: Project, index: HangingIndex) -> None:
-        assert project.run("setup").code == 0
-        project.require_from(index)
-        process = project.start("x")
+    def test_killed_in_a_change_that_is_then_taken_back(self, ready: Project, index: HangingIndex) -> None:
+        ready.require_from(index)
+        process = ready.start("x")
         index.wait_for_pip()
         kill_all(process)
-        project.require("probe==1")
+        ready.require("probe==1")
 
-        outcome = project.run("x")
+        outcome = ready.run("x")
 
         assert MAKES_VENV in outcome.stderr  # what the change left half-done is gone
         assert outcome.told["probe"] == "1"
@@ -327,16 +442,15 @@ class TestInterruptedAndFailed:
         assert outcome.code == 130
         assert outcome.stderr.splitlines()[-1] == "factory: interrupted"
 
-    def test_a_failed_install_shows_why_and_leaves_what_worked(self, project: Project) -> None:
-        assert project.run("setup").code == 0
-        project.require("missing==1", file="requirements/test.txt")
+    def test_a_failed_install_shows_why_and_leaves_what_worked(self, ready: Project) -> None:
+        ready.require("missing==1", file="requirements/test.txt")
         for _ in range(2):  # the second one starts from scratch, and puts the old one back
-            failed = project.run("test")
+            failed = ready.run("test")
             assert failed.code == 2
             assert "No matching distribution found for missing==1" in failed.stderr
             assert failed.stderr.splitlines()[-1].startswith("factory: pip could not install")
 
-        outcome = project.run("x")
+        outcome = ready.run("x")
         assert outcome.told["probe"] == "1"
         assert outcome.stderr == ""
 
@@ -348,38 +462,36 @@ class TestInterruptedAndFailed:
 
 
 class TestChanges:
-    def test_new_pins_are_installed_into_the_venv_at_hand(self, project: Project) -> None:
-        assert project.run("setup").code == 0
-
-        project.require("probe==2")
-        changed = project.run("x")
+    def test_new_pins_are_installed_into_the_venv_at_hand(self, ready: Project) -> None:
+        ready.require("probe==2")
+        changed = ready.run("x")
         assert changed.told["probe"] == "2"
         assert MAKES_VENV not in changed.stderr
 
+    @pytest.mark.slow
     def test_a_venv_whose_python_was_removed_is_made_anew(
-        self, project: Project, launcher: ModuleType, tmp_path: Path
+        self, ready: Project, launcher: ModuleType, tmp_path: Path
     ) -> None:
-        assert project.run("setup").code == 0
-        python = project.root / ".venv" / "bin" / "python"
+        python = ready.root / ".venv" / "bin" / "python"
         make_command(tmp_path / "other-python", f'exec "{python}3" "$@"')
         python.unlink()
         python.symlink_to(tmp_path / "other-python")
-        venv = launcher.Venv(str(project.root))
+        venv = launcher.Venv(str(ready.root))
         Path(venv.stamp_path("local")).write_bytes(venv.expected("local"))
-        assert MAKES_VENV not in project.run("x").stderr
+        assert MAKES_VENV not in ready.run("x").stderr
 
         (tmp_path / "other-python").unlink()
 
-        outcome = project.run("x")
+        outcome = ready.run("x")
         assert MAKES_VENV in outcome.stderr
         assert outcome.told["probe"] == "1"
 
-    def test_a_moved_project_gets_a_new_venv(self, project: Project) -> None:
-        assert project.run("setup").code == 0
-        project.root = project.root.rename(project.root.with_name("moved"))
-        project.require("probe==1")
+    @pytest.mark.slow
+    def test_a_moved_project_gets_a_new_venv(self, ready: Project) -> None:
+        ready.root = ready.root.rename(ready.root.with_name("moved"))
+        ready.require("probe==1")
 
-        moved = project.run("x")
+        moved = ready.run("x")
 
         assert moved.told["probe"] == "1"
         assert MAKES_VENV in moved.stderr

@@ -53,7 +53,8 @@ def test_what_listens_everywhere_is_told_by_this_machines_address(monkeypatch: p
 
 def test_names_are_shown_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(highlight=False, width=200, record=True)
-    monkeypatch.setattr(report, "out", console)
+    monkeypatch.setattr(report, "console", lambda: console)
+    monkeypatch.setattr(report, "_is_for_people", lambda: True)
     phone._print(_overview(), ["tcp://192.0.2.5:22000"])
     shown = console.export_text()
     assert shown.count("[red]x[/red]\\x1b[2J\\u202e") == 4

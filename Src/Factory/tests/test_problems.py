@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from Src.Factory import problems
-from Src.Factory.problems import Problem, one_line
-from Src.Librarian.vault_trouble import VaultTrouble
+from Src.Factory import cli
+from Src.Factory.problems import Problem
+from Src.Library.belonging import WrongLedger
+from Src.Library.vault_trouble import VaultTrouble
+from Src.Shared.database import LedgerRefused
+from Src.Shared.errors import ExitCode, FactoryError
 from Src.Shared.settings import SettingsError
 
 
@@ -19,20 +21,26 @@ from Src.Shared.settings import SettingsError
         (Problem("psql is not installed"), "factory: psql is not installed"),
         (SettingsError("TZ=Mars: no such time zone"), "factory: settings: TZ=Mars: no such time zone"),
         (VaultTrouble("the disk is full"), "factory: vault: the disk is full"),
-        (ValueError("ours"), None),
+        (WrongLedger("it is another vault's"), "factory: database: it is another vault's"),
+        (LedgerRefused("there is none"), "factory: database: there is none"),
     ],
 )
-def test_one_line(error: Exception, line: str | None) -> None:
-    assert one_line(error) == line
+def test_one_line(
+    error: FactoryError, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "run", raising(error))
+    assert cli.main() == ExitCode.WRONG
+    assert capsys.readouterr() == ("", f"{line}\n")
 
 
-def test_every_name_is_that_of_an_exception_in_the_code() -> None:
-    """They are told by name: a class that was renamed would show its users a traceback."""
-    src = Path(problems.__file__).parents[1]
-    classes = {
-        node.name
-        for path in src.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_bytes()))
-        if isinstance(node, ast.ClassDef)
-    }
-    assert set(problems._TOLD_BY_NAME) <= classes
+def test_a_defect_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "run", raising(ValueError("ours")))
+    with pytest.raises(ValueError, match="ours"):
+        cli.main()
+
+
+def raising(error: Exception) -> Callable[..., int]:
+    def run(*_: object) -> int:
+        raise error
+
+    return run

@@ -7,12 +7,12 @@ from datetime import datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from Src.Librarian.collision_handler import Decision, Duplicate, New, Restore, Twin, decide
-from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.inspection import Inspected
-from Src.Librarian.media_kind import Kind
-from Src.Librarian.metadata_extractor import Metadata
-from Src.Librarian.recorder import Kept
+from Src.Librarian.collision_handler import decide
+from Src.Librarian.passage import Decision, Duplicate, IncomingFile, Inspected, Kept, New, Restore, Twin, Undecided
+from Src.Library.verdict import Gone, Living, Rotten, Unknown, Verdict
+from Src.Media.kinds import Kind
+from Src.Media.metadata import Metadata
+from Src.Shared.disk.files import FileState
 
 HASHES = [character * 64 for character in "abcd"]
 SIZES = dict(zip(HASHES, (10, 20, 30, 40), strict=True))
@@ -20,7 +20,9 @@ SIZES = dict(zip(HASHES, (10, 20, 30, 40), strict=True))
 
 def found(index: int, sha256: str) -> Inspected:
     file = IncomingFile(f"/inbox/{index}.jpg", f"{index}.jpg", FileState(SIZES[sha256], 1, 1, index, 1))
-    metadata = Metadata(datetime(2020, 1, 1), None, "mtime", *[None] * 9)
+    metadata = Metadata(
+        datetime(2020, 1, 1), None, "mtime", "second", None, None, None, None, None, None, None, None, None, None
+    )
     return Inspected(file, sha256, Kind("JPEG", "image/jpeg"), metadata)
 
 
@@ -29,39 +31,46 @@ batches = st.lists(st.sampled_from(HASHES), max_size=12).map(
 )
 
 
-@given(batches, st.sets(st.sampled_from(HASHES)), st.data())
-def test_each_file_is_what_a_simple_model_says(batch: list[Inspected], known: set[str], data: st.DataObject) -> None:
-    living = data.draw(st.sets(st.sampled_from(sorted(known)))) if known else set()
-    kept = {sha256: Kept(f"Originals/{sha256}", SIZES[sha256]) for sha256 in known}
-    on_disk = {(kept[sha256].final_path, kept[sha256].size) for sha256 in living}
+STATE = FileState(1, 1, 1, 999, 1)
+VERDICTS: list[Verdict] = [Living(STATE), Gone(), Rotten(STATE, "e" * 64, "other bytes"), Unknown("permission denied")]
 
-    decisions = decide(batch, kept, lambda path, size: (path, size) in on_disk)
 
-    assert [one.found for one in decisions] == batch  # an answer for each, in order
-    stored = set(living)  # the model: content that stands in the vault, or will when the batch is placed
-    first: dict[str, Inspected] = {}
-    for one, file in zip(decisions, batch, strict=True):
+@given(batches, st.dictionaries(st.sampled_from(HASHES), st.sampled_from(VERDICTS)))
+def test_each_file_is_what_a_simple_model_says(batch: list[Inspected], verdicts: dict[str, Verdict]) -> None:
+    kept = {sha256: Kept(f"Originals/{sha256}", SIZES[sha256]) for sha256 in verdicts}
+
+    decided = decide(batch, kept, verdicts, {})
+
+    assert [one.found for one in decided] == batch  # an answer for each, in order
+    first: dict[str, Inspected] = {}  # the model: content that stands in the vault once the batch is placed
+    for one, file in zip(decided, batch, strict=True):
         expected: Decision
         if file.sha256 in first:
-            expected = Twin(file, first[file.sha256])
-        elif file.sha256 in stored:
-            expected = Duplicate(file, kept[file.sha256])
+            expected = Twin(first[file.sha256])
+        elif file.sha256 not in verdicts:
+            expected = New()
         else:
-            expected = Restore(file, kept[file.sha256]) if file.sha256 in known else New(file)
+            match verdicts[file.sha256]:
+                case Living():
+                    expected = Duplicate(f"Originals/{file.sha256}")
+                case Gone():
+                    expected = Restore(kept[file.sha256])
+                case Rotten() as rotten:
+                    expected = Restore(kept[file.sha256], rotten)
+                case Unknown():
+                    expected = Undecided("permission denied")
+        if isinstance(expected, New | Restore):
             first[file.sha256] = file
-        assert one == expected
-        stored.add(file.sha256)
-    assert stored >= {file.sha256 for file in batch}  # nothing is dropped without a living original
+        assert one.decision == expected
 
 
-def test_an_original_of_the_wrong_size_is_no_living_original() -> None:
-    asked: list[tuple[str, int]] = []
-
-    def lives(path: str, size: int) -> bool:
-        asked.append((path, size))
-        return False
-
+def test_nothing_is_moved_aside_that_the_incoming_file_is_another_name_of() -> None:
     one = found(1, HASHES[0])
-    kept = Kept("Originals/2020/2020-01-01/a.jpg", 10)
-    assert decide([one], {HASHES[0]: kept}, lives) == [Restore(one, kept)]
-    assert asked == [("Originals/2020/2020-01-01/a.jpg", 10)]
+    kept = {HASHES[0]: Kept("Originals/2020/2020-01-01/a.jpg", 10)}
+    written_to = one.file.state._replace(mtime_ns=2, ctime_ns=2)
+    (undecided,) = decide([one], kept, {HASHES[0]: Rotten(written_to, "e" * 64, "other bytes")}, {})
+    assert undecided.decision == Undecided(None)
+    linked = one.file.state._replace(ctime_ns=2)
+    (undecided,) = decide([one], kept, {HASHES[0]: Rotten(linked, "e" * 64, "other bytes")}, {})
+    assert isinstance(undecided.decision, Undecided) and undecided.decision.reason is not None
+    assert "two readings of it differ" in undecided.decision.reason

@@ -3,6 +3,7 @@ is hurried by it."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -18,17 +19,24 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from watchdog.observers import inotify_c
+from watchdog.observers.inotify import InotifyWatchGroup
 
-from Src.Librarian import file_watcher
-from Src.Librarian.file_watcher import Clock, InboxTrouble, InboxWatcher, walk_files
-from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.stability import Now
-from Src.Librarian.tests.conftest import WaitFor
+from Src.Librarian.file_watcher import InboxWatcher
+from Src.Librarian.passage import IncomingFile
+from Src.Librarian.watch import events, inbox_folder
+from Src.Librarian.watch.clock import Clock, Now
+from Src.Librarian.watch.inbox_folder import InboxTrouble
+from Src.Shared.disk.files import FileState
+from Src.Shared.disk.leases import LeaseAnswer
 from Src.Shared.settings import PROJECT_ROOT, WatchMode
+from Src.Testing.patience import PATIENCE
+from Src.Testing.surroundings import WaitFor
 
 pytestmark = pytest.mark.slow
 
 DELAY, SCAN, PRUNE = 5.0, 3600.0, 60.0
+REST, SILENCE = 300.0, 14_400.0
 HOUR = 3600.0
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
@@ -72,6 +80,8 @@ class Watched:
             min_file_age=0,  # test_stability.py has it
             scan_interval=SCAN,
             mode=mode,
+            rest_without_lease=REST,
+            longest_silence=SILENCE,
             prune_after=PRUNE,
             clock=self.clock,
         )
@@ -169,7 +179,7 @@ def test_a_file_that_was_open_rests_for_the_whole_delay_after_it_was_seen_closed
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where no event tells of the close."""
-    monkeypatch.setattr(file_watcher._Handler, "on_any_event", lambda *_: None)
+    monkeypatch.setattr(events._Handler, "on_any_event", lambda *_: None)
     with open(watched.inbox / "a.jpg", "wb") as file:
         file.write(b"half a photo")
         file.flush()
@@ -181,6 +191,53 @@ def test_a_file_that_was_open_rests_for_the_whole_delay_after_it_was_seen_closed
     assert watched.watcher.ready(0.0) == []  # seen closed for the first time
     watched.clock.pass_time(DELAY)
     assert [one.original_path for one in watched.watcher.ready(0.0)] == ["a.jpg"]
+
+
+@pytest.fixture
+def no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's answer for other users' files, which root never gets (test_leases.py has it for real)."""
+
+    def refuse(path: str, dir_fd: int) -> LeaseAnswer:
+        return "given" if os.path.basename(path).startswith("mark ") else "refused"
+
+    monkeypatch.setattr(inbox_folder, "lease_answer_at", refuse)
+
+
+def test_without_a_lease_a_file_must_rest_for_long_however_it_came(watched: Watched, no_lease: None) -> None:
+    watched.put("a.jpg")
+    watched.outside("b.jpg").rename(watched.inbox / "b.jpg")
+    assert watched.names() == []
+    assert watched.after(DELAY) == []
+    assert watched.after(REST - DELAY - 1) == []
+    assert watched.after(1) == ["a.jpg", "b.jpg"]
+
+
+def test_without_a_lease_a_file_that_somebody_was_seen_to_open_waits_for_its_close(
+    watched: Watched, no_lease: None, wait_for: WaitFor
+) -> None:
+    """Another user's upload that pauses."""
+    with open(watched.inbox / "a.jpg", "wb", buffering=0) as upload:
+        upload.write(b"half")
+        assert watched.after(REST) == []
+        assert watched.after(REST) == []
+        upload.write(b"more")
+        assert watched.after(10 * REST) == []
+    assert watched.names() == []
+    assert watched.after(REST - 1) == []
+    assert watched.after(1) == ["a.jpg"]
+    with open(watched.put("b.jpg"), "ab", buffering=0) as upload:  # opened again after it was closed
+        assert watched.names() == []
+        upload.write(b"more")
+        assert watched.after(REST) == []
+        assert watched.after(2 * REST) == []
+    assert watched.names() == []
+    assert watched.after(REST) == ["b.jpg"]
+
+
+def test_without_a_lease_a_file_linked_in_need_not_be_closed(watched: Watched, no_lease: None) -> None:
+    os.link(watched.outside("a.jpg"), watched.inbox / "a.jpg")
+    assert watched.names() == []
+    assert watched.after(REST) == ["a.jpg"]
 
 
 def test_a_file_renamed_inside_the_inbox_is_given_at_once(watched: Watched) -> None:
@@ -376,6 +433,17 @@ def test_events_that_the_kernel_drops_lose_no_file_whatever_is_logged(
         logging.getLogger("watchdog").setLevel(logging.NOTSET)
 
 
+def test_an_event_while_watching_ends_is_no_error_to_log(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    observer = watched.watcher._events._observer
+    assert observer is not None
+    (emitter,) = observer.emitters
+    emitter.on_thread_stop()
+
+    emitter.queue_events(0.0)
+
+    assert caplog.messages == []
+
+
 def test_a_second_look_follows_an_overflow_because_the_watches_are_made_anew_meanwhile(
     tmp_path: Path, wait_for: WaitFor
 ) -> None:
@@ -410,7 +478,7 @@ def test_where_no_events_come_the_inbox_is_looked_at_every_few_seconds(tmp_path:
 def test_the_filesystem_decides_whether_events_are_expected(
     kind: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("Src.Librarian.filesystem.filesystem_type", lambda folder: kind)
+    monkeypatch.setattr("Src.Shared.disk.filesystem.filesystem_type", lambda folder: kind)
     watcher = InboxWatcher(tmp_path, stability_delay=5, min_file_age=2, scan_interval=60)
     assert watcher.mode == mode
 
@@ -418,7 +486,7 @@ def test_the_filesystem_decides_whether_events_are_expected(
 def test_on_a_network_an_old_time_is_not_believed(
     tmp_path: Path, wait_for: WaitFor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("Src.Librarian.filesystem.filesystem_type", lambda folder: "nfs4")
+    monkeypatch.setattr("Src.Shared.disk.filesystem.filesystem_type", lambda folder: "nfs4")
     watched = Watched(tmp_path, wait_for, mode="auto")
     watched.put("a.jpg")
     watched.clock.pass_time(HOUR)
@@ -460,16 +528,9 @@ def test_an_inbox_that_the_kernel_will_not_watch_is_polled(limit: str, tmp_path:
 
 def test_links_fifos_devices_and_sockets_are_neither_given_nor_opened(watched: Watched) -> None:
     secret = watched.outside("secret/photo.jpg")
-    opened: list[str] = []
-    listening = True
-
-    def listen(event: str, arguments: tuple[object, ...]) -> None:
-        if not listening or event not in ("open", "os.scandir", "os.listdir") or not isinstance(arguments[0], str):
-            return
-        if Path(arguments[0]).is_relative_to(watched.folder):  # what Python opens for itself is its own affair
-            opened.append(os.path.relpath(arguments[0], watched.inbox))
-
-    sys.addaudithook(listen)
+    listener = inotify_c.inotify_init()
+    for folder in (watched.inbox, secret.parent):
+        inotify_c.inotify_add_watch(listener, os.fsencode(folder), inotify_c.InotifyConstants.IN_OPEN)
     (watched.inbox / "link.jpg").symlink_to(secret)
     (watched.inbox / "folder link").symlink_to(secret.parent)
     (watched.inbox / "loop").symlink_to(watched.inbox)
@@ -485,10 +546,12 @@ def test_links_fifos_devices_and_sockets_are_neither_given_nor_opened(watched: W
         assert watched.names() == []
         watched.watcher.scan()
         assert watched.after(DELAY) == ["inside/a.jpg"]
-    listening = False
-    assert {".", "inside"} <= set(opened), "the listener works"
-    ours = {"inside/a.jpg", *(name for name in opened if name.startswith(("mark ", "../mark ")))}
-    assert set(opened) - ours <= {".", "inside"}, "nothing else was opened"
+    with open(listener, "rb", buffering=0) as events_of_opening:
+        events = inotify_c.InotifyFD._parse_event_buffer(events_of_opening.read(1 << 20))
+    opened = {os.fsdecode(name) for _, _, _, name in events}
+    assert "inside" in opened, "the listener works"
+    marks = {name for name in opened if name.startswith("mark ")}
+    assert opened - marks <= {"", "inside"}, "nothing else was opened"
     assert {"link.jpg", "folder link", "fifo.jpg", "loop"} <= set(os.listdir(watched.inbox))
 
 
@@ -574,12 +637,12 @@ def test_an_inbox_that_goes_is_trouble_and_is_watched_again_when_it_is_back(
     assert watched.names() == [], "events come again"
 
 
-def test_an_inbox_made_anew_between_two_looks_is_watched_again(watched: Watched, wait_for: WaitFor) -> None:
+def test_an_inbox_made_anew_between_two_looks_is_watched_again(watched: Watched) -> None:
     before = os.stat(watched.inbox).st_ino
     watched.inbox.rmdir()
-    wait_for(lambda: not emitters(), what="the end of the old watch")
     watched.inbox.mkdir()
     anew = os.stat(watched.inbox).st_ino
+    assert anew != before, "the watcher holds the old folder, so its number is not given again"
     watched.clock.pass_time(HOUR)
     watched.watcher.ready(0.0)
     assert watched.names() == [], f"events come again (inode {before}, then {anew})"
@@ -733,48 +796,6 @@ def test_a_file_known_from_before_is_held_only_while_it_is_as_it_was(watched: Wa
 # Walking through the sources of an import
 
 
-def test_a_walk_yields_all_regular_files_but_what_is_ignored_or_to_be_skipped(tmp_path: Path) -> None:
-    for name in ("b.jpg", "a/c.jpg", "a/.hidden/d.jpg", "a/Thumbs.db", "storage/e.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "link").symlink_to(tmp_path)
-    os.mkfifo(tmp_path / "fifo")
-    storage = os.stat(tmp_path / "storage")
-    found = {
-        os.path.relpath(path, tmp_path) for path, _ in walk_files(str(tmp_path), skip=(storage.st_dev, storage.st_ino))
-    }
-    assert found == {"b.jpg", "a/c.jpg"}
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount filesystems")
-def test_a_walk_skips_a_storage_that_is_a_mount_of_its_own(
-    tmp_path: Path, small_filesystem: Callable[[str, int], Path]
-) -> None:
-    storage = small_filesystem("tmpfs", 1)
-    (storage / "original.jpg").write_bytes(b"x")
-    identity = os.stat(storage)
-    (storage.parent / "beside.jpg").write_bytes(b"x")
-    found = [path for path, _ in walk_files(str(storage.parent), skip=(identity.st_dev, identity.st_ino))]
-    assert str(storage.parent / "beside.jpg") in found
-    assert not any("original.jpg" in path for path in found)
-
-
-@pytest.mark.parametrize("mode", [0o000, 0o444], ids=oct)
-def test_a_walk_passes_by_what_cannot_be_read_and_says_so(
-    mode: int,
-    open_folder: Path,
-    unprivileged: Callable[[], AbstractContextManager[None]],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with unprivileged():
-        for name in ("closed/a.jpg", "open/b.jpg"):
-            (open_folder / name).parent.mkdir()
-            (open_folder / name).write_bytes(b"x")
-        (open_folder / "closed").chmod(mode)
-        assert [os.path.basename(path) for path, _ in walk_files(str(open_folder))] == ["b.jpg"]
-    assert "closed" in caplog.text and file_watcher.logger.name in {record.name for record in caplog.records}
-
-
 def test_a_tree_too_deep_for_watchdog_is_scanned_instead(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     os.makedirs(inbox / Path(*["d"] * 400))
@@ -791,3 +812,65 @@ def test_a_tree_too_deep_for_watchdog_is_scanned_instead(tmp_path: Path) -> None
     finally:
         watcher.stop()
         subprocess.run(["rm", "-r", inbox], check=True)  # shutil's is recursive too
+
+
+def test_what_we_put_back_ourselves_is_not_complete_at_once(watched: Watched) -> None:
+    watched.outside("a.jpg").rename(watched.inbox / "a.jpg")
+    watched.watcher.came_back(str(watched.inbox / "a.jpg"))
+    assert watched.names() == []
+    assert watched.after(DELAY) == ["a.jpg"]
+    watched.outside("a.jpg").rename(watched.inbox / "b.jpg")
+    assert watched.names() == ["b.jpg"], "others' renames say what they always do"
+
+
+def watched_inodes() -> set[int]:
+    """The inodes of all that this process watches (proc_pid_fdinfo(5))."""
+    found = set()
+    for path in Path("/proc/self/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            for line in path.read_text().splitlines():
+                if line.startswith("inotify "):
+                    found.add(int(line.split("ino:")[1].split()[0], 16))
+    return found
+
+
+def test_a_folder_swapped_for_a_link_between_its_event_and_its_watch_is_not_watched(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch, wait_for: WaitFor
+) -> None:
+    secret = watched.outside("secret/inner/photo.jpg").parent
+    add = InotifyWatchGroup._add_all_callbacks
+    swapped = threading.Event()
+
+    def late(group: InotifyWatchGroup, path: bytes) -> None:
+        if path.endswith(b"/album/inner"):
+            (watched.inbox / "album").rename(watched.folder / "aside")
+            (watched.inbox / "album").symlink_to(secret.parent)
+            add(group, path)
+            swapped.set()
+        else:
+            add(group, path)
+
+    monkeypatch.setattr(InotifyWatchGroup, "_add_all_callbacks", late)
+    (watched.inbox / "album").mkdir()
+    wait_for(lambda: os.stat(watched.inbox / "album").st_ino in watched_inodes())
+    (watched.inbox / "album" / "inner").mkdir()
+    assert swapped.wait(PATIENCE)
+    assert os.stat(watched.inbox).st_ino in watched_inodes(), "the listener works"
+    assert not {os.stat(folder).st_ino for folder in (secret, secret.parent)} & watched_inodes()
+    watched.watcher.scan()
+    assert watched.after(DELAY) == []
+
+
+def test_folders_deeper_than_any_path_may_be_long_are_filed_too(watched: Watched) -> None:
+    fd = os.open(watched.inbox, os.O_RDONLY | os.O_DIRECTORY)
+    for level in range(40):
+        os.mkdir(name := f"{level:02d}{'x' * 200}", dir_fd=fd)
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        os.close(fd)
+        fd = inner
+    os.close(os.open("photo.jpg", os.O_WRONLY | os.O_CREAT, dir_fd=fd))
+    os.close(fd)
+    watched.watcher.scan()
+    (path,) = watched.after(DELAY)
+    assert path.endswith("/photo.jpg") and len(path) > 8000
+    assert watched.watcher.odd() == []

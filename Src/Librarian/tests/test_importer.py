@@ -6,24 +6,34 @@ import errno
 import itertools
 import os
 import shutil
+import stat
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Table
+from sqlalchemy.orm import Session
 
 from Src.Librarian import librarian
-from Src.Librarian.importer import Importer, SourceError
-from Src.Librarian.incoming import IncomingFile
-from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.placing import Placer
-from Src.Librarian.recorder import Recorder, Rejected
+from Src.Librarian.importer import Importer
+from Src.Librarian.passage import Account, IncomingFile, LedgerEntry
+from Src.Librarian.place.placing import Placer
+from Src.Librarian.read.reader_pool import ReaderPool
+from Src.Librarian.record import statements
+from Src.Librarian.record.recorder import Recorder, Rejected
+from Src.Librarian.sources import SourceError
 from Src.Librarian.tally import Tally
-from Src.Librarian.tests.conftest import SmallFilesystem
-from Src.Librarian.tests.promise import (
+from Src.Library import tree
+from Src.Shared.database import Database
+from Src.Shared.disk.beneath import open_beneath
+from Src.Shared.settings import Settings
+from Src.Shared.vault_marker import MARKER
+from Src.Testing.promise import (
     Source,
     assert_promise_kept,
     ledger_rows,
@@ -31,10 +41,8 @@ from Src.Librarian.tests.promise import (
     sources_in,
     vault_files,
 )
-from Src.Librarian.vault import MARKER
-from Src.Librarian.worker_pool import WorkerPool
-from Src.Shared.database import Database
-from Src.Shared.settings import Settings
+from Src.Testing.roles import as_service
+from Src.Testing.surroundings import SmallFilesystem
 
 SAMPLES = Path(__file__).parent / "samples"
 CANON = (SAMPLES / "Canon_40D.jpg").read_bytes()
@@ -49,7 +57,7 @@ class Bench:
     """A factory, a folder to import from, and a record of which files were read."""
 
     def __init__(self, settings: Settings, source: Path) -> None:
-        self.settings = replace(settings, workers=1)
+        self.settings = replace(settings, readers=1)
         self.source = source
         self.read: list[str] = []
 
@@ -61,7 +69,7 @@ class Bench:
 
     def run(self, *sources: Path, move: bool = False, **options: Any) -> Tally:
         self.read.clear()
-        database = Database(self.settings)
+        database = Database(as_service(self.settings, "factory"))
         try:
             return Importer(self.settings, database, sources or [self.source], move=move, **options).run()
         finally:
@@ -80,13 +88,13 @@ def bench(factory_settings: Settings, tmp_path: Path, monkeypatch: pytest.Monkey
     source = tmp_path / "source"
     source.mkdir()
     bench = Bench(factory_settings, source)
-    put = WorkerPool.put
+    put = ReaderPool.put
 
-    def noting_put(self: WorkerPool, files: list[IncomingFile]) -> None:
+    def noting_put(self: ReaderPool, files: list[IncomingFile]) -> None:
         bench.read += [os.path.basename(file.path) for file in files]
         put(self, files)
 
-    monkeypatch.setattr(WorkerPool, "put", noting_put)
+    monkeypatch.setattr(ReaderPool, "put", noting_put)
     return bench
 
 
@@ -120,7 +128,7 @@ def test_a_copying_import_never_writes_to_the_source(bench: Bench) -> None:
     wanted = [one for one in sources_in(bench.source) if not one.original_path.endswith(".md")]
     tally = bench.run()
     assert all_about(bench.source) == before
-    assert (tally.new, tally.duplicates, tally.unsupported, tally.failed) == (len(wanted) - 2, 2, 1, 0)
+    assert (tally.new, tally.duplicates, tally.not_media, tally.failed) == (len(wanted) - 2, 2, 1, 0)
     bench.check(wanted)
 
     bench.run()
@@ -143,7 +151,7 @@ def test_a_second_run_finds_nothing_new_and_reads_nothing(bench: Bench) -> None:
     assert len(bench.read) == 6
     events = bench.fates()
     tally = bench.run()
-    assert (tally.new, tally.duplicates, tally.unsupported) == (0, 5, 1)
+    assert (tally.new, tally.duplicates, tally.not_media) == (0, 5, 1)
     assert bench.read == []
     assert bench.fates() == events
     bench.check([one for one in sources_in(bench.source) if one.original_path.endswith(".jpg")])
@@ -182,7 +190,7 @@ def test_a_move_removes_only_what_is_filed(bench: Bench) -> None:
         one for one in sources_in(bench.source) if one.original_path.endswith(("0.jpg", "1.jpg", "2.jpg", "3.jpg"))
     ]
     tally = bench.run(move=True)
-    assert (tally.new, tally.duplicates, tally.unsupported) == (2, 2, 1)
+    assert (tally.new, tally.duplicates, tally.not_media) == (2, 2, 1)
     assert sorted(os.listdir(bench.source)) == [".hidden.jpg", "link.jpg", "notes.txt"]
     bench.check(wanted)
 
@@ -206,10 +214,10 @@ def test_a_move_spares_a_file_that_was_replaced_after_it_was_filed(
     wanted = [*sources_in(bench.source), Source(str(path), sha256_of_file(newer))]
     record = Recorder.record
 
-    def record_then_replace(self: Recorder, entries: list[LedgerEntry]) -> list[Rejected]:
-        rejected = record(self, entries)
+    def record_then_replace(self: Recorder, entries: list[LedgerEntry]) -> list[LedgerEntry | Rejected]:
+        recorded = record(self, entries)
         newer.rename(path)
-        return rejected
+        return recorded
 
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "record", record_then_replace)
@@ -218,6 +226,35 @@ def test_a_move_spares_a_file_that_was_replaced_after_it_was_filed(
     bench.run(move=True)
     assert not path.exists()
     bench.check(wanted)
+
+
+@pytest.mark.parametrize("move", [False, True], ids=["copied", "linked"])
+def test_what_was_moved_aside_and_could_not_be_recorded_is_taken_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, move: bool
+) -> None:
+    bench.put("a.jpg", photo(1))
+    bench.run(move=True)
+    (bench.settings.storage / DAY / "a.jpg").unlink()
+    path = bench.put("a.jpg", photo(2))
+    path.chmod(0o640)
+    placed_at: list[list[str]] = []
+
+    insert = statements.insert_new
+
+    def refuse(session: Session, table: Table, rows: list[Any]) -> set[uuid.UUID]:
+        if table.name == "media_assets" and rows:
+            placed_at.append(list(vault_files(bench.settings)))
+            raise RuntimeError("a defect")
+        return insert(session, table, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(statements, "insert_new", refuse)
+        assert bench.run(move=move).failed == 1
+    assert placed_at == [[f"{DAY}/a_1.jpg"]], "its own name belongs to one that has gone"
+    assert vault_files(bench.settings) == {}
+    assert path.read_bytes() == photo(2) and stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert bench.run(move=move).new == 1
+    assert list(vault_files(bench.settings)) == [f"{DAY}/a_1.jpg"]
 
 
 # -- which sources ----------------------------------------------------------------------------------------------
@@ -230,7 +267,7 @@ def test_hidden_junk_is_passed_over_and_what_is_no_media_is_counted(bench: Bench
     bench.put("report.pdf", b"%PDF-1.4\n")
     bench.put("empty.jpg", b"")
     tally = bench.run()
-    assert (tally.new, tally.unsupported, tally.failed) == (1, 2, 0)
+    assert (tally.new, tally.not_media, tally.failed) == (1, 2, 0)
     assert sorted(bench.read) == ["a.jpg", "empty.jpg", "report.pdf"]
 
 
@@ -270,27 +307,67 @@ def test_a_source_that_is_not_there_is_refused(bench: Bench) -> None:
             bench.run(source)
 
 
-def test_a_source_inside_the_vault_is_refused(bench: Bench) -> None:
+def own_folders(settings: Settings) -> list[Path]:
+    """What is the factory's own, and what holds some of that."""
+    return [
+        settings.storage,
+        settings.originals,
+        settings.storage / "Derivatives",
+        settings.inbox,
+        settings.inbox / "phone",
+        settings.db_data,
+        settings.run,
+        settings.data,
+        settings.data.parent,
+        Path("/"),
+    ]
+
+
+@pytest.mark.parametrize("way", ["path", "link", "bind mount"])
+@pytest.mark.parametrize("move", [False, True], ids=["copy", "move"])
+def test_the_factorys_own_folders_are_refused_before_anything_is_read(bench: Bench, way: str, move: bool) -> None:
     bench.put("a.jpg", photo())
     bench.run()
-    link = bench.source.parent / "link"
-    link.symlink_to(bench.settings.storage)
-    storage = bench.settings.storage
-    for source in (storage, storage / "Originals", storage / DAY, storage / DAY / "a.jpg", link, link / "Originals"):
-        with pytest.raises(SourceError, match="vault"):
+    for at, own in enumerate(own_folders(bench.settings)):
+        if not own.exists():
+            own.mkdir(parents=True)
+        source = bench.source.parent.parent / f"{bench.source.parent.name} other {at}"
+        if way == "link":
+            source.symlink_to(own)
+        mounted = bound(own, source) if way == "bind mount" else nullcontext()
+        with mounted, pytest.raises(SourceError, match=r"(is part of|holds) (the|FACTORY_DATA)[^\n]*$"):
+            bench.run(own if way == "path" else source, move=move)
+        assert bench.read == []
+        if source.is_symlink():
+            source.unlink()
+        elif source.exists():
+            source.rmdir()
+    assert (bench.settings.storage / DAY / "a.jpg").exists()
+
+
+def test_a_part_of_the_vault_or_a_folder_beside_its_parts_is_told_apart(bench: Bench) -> None:
+    bench.put("a.jpg", photo())
+    bench.run()
+    for source in (bench.settings.storage / DAY, bench.settings.storage / DAY / "a.jpg"):
+        with pytest.raises(SourceError, match="is part of the vault's storage"):
             bench.run(source, move=True)
-    assert (storage / DAY / "a.jpg").exists()
-
-
-def test_a_source_that_contains_the_vault_passes_it_over(bench: Bench) -> None:
-    inside = bench.settings.data / "a.jpg"
-    inside.parent.mkdir(parents=True, exist_ok=True)
-    inside.write_bytes(photo())
-    wanted = sources_in(inside.parent)
-    for _ in range(2):
-        tally = bench.run(bench.settings.data)
-        assert tally.files == 1
+    beside = bench.settings.data / "old photos"
+    beside.mkdir()
+    (beside / "b.jpg").write_bytes(photo(1))
+    wanted = [*sources_in(bench.source), *sources_in(beside)]
+    assert bench.run(beside).new == 1
     bench.check(wanted)
+
+
+def test_a_mount_of_the_factorys_parts_below_a_source_is_refused(bench: Bench) -> None:
+    bench.put("a.jpg", photo())
+    bench.run()
+    mirror = bench.source.parent / "mirror"
+    for part in ("Storage", f"Storage/{DAY}", ""):
+        with bound(bench.settings.data / part, mirror / "in"), pytest.raises(SourceError, match="holds"):
+            bench.run(mirror)
+        (mirror / "in").rmdir()
+        mirror.rmdir()
 
 
 @contextmanager
@@ -352,15 +429,15 @@ def test_a_file_that_keeps_changing_fails_and_is_imported_when_it_is_done(
 ) -> None:
     growing = bench.put("growing.jpg", photo())
     bench.put("a.jpg", photo(1))
-    put = WorkerPool.put
+    put = ReaderPool.put
 
-    def put_then_grow(self: WorkerPool, files: list[IncomingFile]) -> None:
+    def put_then_grow(self: ReaderPool, files: list[IncomingFile]) -> None:
         with open(growing, "ab") as file:
             file.write(b"more")
         put(self, files)
 
     with monkeypatch.context() as patch:
-        patch.setattr(WorkerPool, "put", put_then_grow)
+        patch.setattr(ReaderPool, "put", put_then_grow)
         tally = bench.run()
     assert (tally.new, tally.failed) == (1, 1)
     assert (
@@ -373,13 +450,13 @@ def test_a_file_that_keeps_changing_fails_and_is_imported_when_it_is_done(
 
 def test_a_file_that_vanishes_is_counted_as_failed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = bench.put("gone.jpg", photo())
-    put = WorkerPool.put
+    put = ReaderPool.put
 
-    def remove_then_put(self: WorkerPool, files: list[IncomingFile]) -> None:
+    def remove_then_put(self: ReaderPool, files: list[IncomingFile]) -> None:
         gone.unlink(missing_ok=True)
         put(self, files)
 
-    monkeypatch.setattr(WorkerPool, "put", remove_then_put)
+    monkeypatch.setattr(ReaderPool, "put", remove_then_put)
     assert bench.run().failed == 1
     assert vault_files(bench.settings) == {}
 
@@ -393,11 +470,11 @@ def test_an_import_that_is_stopped_goes_on_in_the_second_run(bench: Bench) -> No
         bench.put(f"{number}.jpg", photo(number))
     database = Database(bench.settings)
 
-    def stop_at_the_first(tally: Tally, _bytes: int) -> None:
-        if tally.new:
+    def stop_at_the_first(account: Account) -> None:
+        if account.fate == "new":
             importer.stop()
 
-    importer = Importer(bench.settings, database, [bench.source], progress=stop_at_the_first)
+    importer = Importer(bench.settings, database, [bench.source], told=stop_at_the_first)
     first = importer.run()
     database.close()
     assert 0 < first.new < 40
@@ -441,7 +518,7 @@ CUTS: list[tuple[Any, str]] = [
     (librarian, "decide"),
     (Placer, "place"),
     (Recorder, "record"),
-    (librarian, "clear"),
+    (librarian, "remove_sources"),
 ]
 
 
@@ -488,14 +565,13 @@ def test_a_move_never_empties_a_vault_of_whatever_factory(bench: Bench) -> None:
 
 def test_a_folder_that_cannot_be_read_counts_as_a_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.put("a.jpg", photo(1))
-    closed = bench.put("closed/b.jpg", photo(2)).parent
-    scandir = os.scandir
+    bench.put("closed/b.jpg", photo(2))
 
-    def refusing(path: Any) -> Any:
-        if path == str(closed):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return scandir(path)
+    def refusing(root: int, relative: str, flags: int) -> int:
+        if relative == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), relative)
+        return open_beneath(root, relative, flags)
 
-    monkeypatch.setattr("Src.Librarian.file_watcher.os.scandir", refusing)  # root may read everything
+    monkeypatch.setattr(tree, "open_beneath", refusing)  # root may read everything
     tally = bench.run()
     assert (tally.new, tally.failed) == (1, 1)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from Src.Librarian.inbox_lock import InboxLock
-from Src.Librarian.tests.conftest import open_below
+from Src.Librarian.watch.inbox_lock import InboxLock
 from Src.Shared.settings import PROJECT_ROOT
+from Src.Testing.surroundings import open_below
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from Src.Librarian.inbox_lock import InboxLock
+from Src.Librarian.watch.inbox_lock import InboxLock
 lock = InboxLock(Path(sys.argv[1]), Path(sys.argv[2]))
 print(lock.acquire(), flush=True)
 if len(sys.argv) > 3:  # a child that outlives the holder, as ExifTool might

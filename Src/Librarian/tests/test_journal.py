@@ -7,25 +7,30 @@ import resource
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from Src.Librarian import journal as module
-from Src.Librarian import ledger_entry
-from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.journal import Journal
-from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.media_kind import KINDS
-from Src.Librarian.metadata_extractor import Metadata
-from Src.Librarian.tests.conftest import SmallFilesystem
-from Src.Librarian.vault_trouble import VaultTrouble
+from Src.Librarian.passage import IncomingFile, Inspected, LedgerEntry
+from Src.Librarian.record import journal as module
+from Src.Librarian.record import ledger_entry
+from Src.Librarian.record.journal import Journal
+from Src.Library.vault_trouble import VaultTrouble
+from Src.Media.kinds import KINDS
+from Src.Media.metadata import Metadata
+from Src.Shared.disk.files import FileState
+from Src.Testing.surroundings import SmallFilesystem
 
-ABOUT = Metadata(datetime(2020, 1, 1), None, "mtime", *[None] * 9)
+ABOUT = Metadata(
+    datetime(2020, 1, 1), None, "mtime", "second", None, None, None, None, None, None, None, None, None, None
+)
 
 
 def entry(number: int, name: str = "a.jpg") -> LedgerEntry:
     file = IncomingFile(f"/inbox/{name}", name, FileState(number, 1, 1, 1, 1))
-    return ledger_entry.ingested(file, f"{number:064x}", KINDS["JPEG"], ABOUT, f"Originals/2020/2020-01-01/{name}")
+    return ledger_entry.ingested(
+        Inspected(file, f"{number:064x}", KINDS["JPEG"], ABOUT), f"Originals/2020/2020-01-01/{name}"
+    )
 
 
 def all_of(journal: Journal) -> list[LedgerEntry]:
@@ -100,14 +105,14 @@ def test_the_index_grows_with_what_others_write_and_shrinks_with_what_is_replaye
 def test_the_index_reads_each_entry_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = Journal(folder), Journal(folder)
     parsed = 0
-    from_json = LedgerEntry.from_json
+    from_json = ledger_entry.from_json
 
-    def counting(value: ledger_entry.Row) -> LedgerEntry:
+    def counting(value: dict[str, Any]) -> LedgerEntry:
         nonlocal parsed
         parsed += 1
         return from_json(value)
 
-    monkeypatch.setattr(module.LedgerEntry, "from_json", counting)  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, "from_json", counting)
     for number in range(10):
         writer.append([entry(number)])
         assert known(reader, [number]) == [number]
@@ -160,8 +165,8 @@ def test_a_removed_segment_is_gone_and_the_next_entry_makes_a_new_one(folder: Pa
 def test_a_rejected_entry_is_kept_for_a_person_and_is_no_segment(folder: Path) -> None:
     journal = Journal(folder)
     journal.append([entry(1)])
-    journal.keep_rejected(entry(1))
-    journal.keep_rejected(entry(2))
+    journal.keep_rejected(entry(1), "a reason")
+    journal.keep_rejected(entry(2), "another")
     assert len((folder / "rejected.json-lines").read_text().splitlines()) == 2
     assert len(journal.segments()) == 1
 

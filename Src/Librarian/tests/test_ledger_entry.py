@@ -11,17 +11,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from Src.Librarian import ledger_entry
-from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.media_kind import KINDS
-from Src.Librarian.metadata_extractor import Metadata
+from Src.Librarian.passage import AssetRow, EventRow, IncomingFile, Inspected, LedgerEntry
+from Src.Librarian.record import ledger_entry
+from Src.Media.kinds import KINDS
+from Src.Media.metadata import Metadata, UsedSidecar
 from Src.Shared.database import Database
+from Src.Shared.disk.files import FileState
 from Src.Shared.ledger_text import from_ledger
 from Src.Shared.models import IngestEvent, MediaAsset
 
 # Any name that Linux can have, and any text that a broken file can claim.
-names = st.binary(min_size=1, max_size=60).map(lambda name: os.fsdecode(name.replace(b"\0", b"0").replace(b"/", b"_")))
+names = (
+    st.binary(min_size=1, max_size=60)
+    .map(lambda name: os.fsdecode(name.replace(b"\0", b"0").replace(b"/", b"_")))
+    .filter(lambda name: name not in (".", ".."))  # these are folders everywhere
+)
 hostile = st.one_of(
     names,
     st.text(),
@@ -48,7 +52,10 @@ metadata = st.builds(
     camera_model=st.none() | hostile,
     rating=st.none() | st.integers(),
     error=st.none() | hostile,
+    sidecar=st.none(),
 )
+used = st.builds(UsedSidecar, name=names, sha256=hashes, size=st.integers(0, 2**63 - 1), without=metadata)
+metadata = st.builds(lambda about, sidecar: about._replace(sidecar=sidecar), metadata, st.none() | used)
 
 
 @st.composite
@@ -64,9 +71,9 @@ def entries(draw: st.DrawFn) -> LedgerEntry:
     kind = KINDS[draw(st.sampled_from(sorted(KINDS)))]
     match draw(st.sampled_from(["ingested", "restored", "duplicate", "failed"])):
         case "ingested":
-            return ledger_entry.ingested(file, sha256, kind, draw(metadata), place)
+            return ledger_entry.ingested(Inspected(file, sha256, kind, draw(metadata)), place)
         case "restored":
-            return ledger_entry.restored(file, sha256, kind, draw(metadata), place)
+            return ledger_entry.restored(Inspected(file, sha256, kind, draw(metadata)), place)
         case "duplicate":
             return ledger_entry.duplicate(file, sha256, place)
     at = draw(
@@ -77,15 +84,16 @@ def entries(draw: st.DrawFn) -> LedgerEntry:
 
 @given(entries())
 def test_an_entry_comes_out_of_json_as_it_went_in(entry: LedgerEntry) -> None:
-    line = json.dumps(entry.to_json(), ensure_ascii=True)
+    line = json.dumps(ledger_entry.to_json(entry), ensure_ascii=True)
     assert "\n" not in line
     line.encode("ascii")
-    assert LedgerEntry.from_json(json.loads(line)) == entry
+    assert ledger_entry.from_json(json.loads(line)) == entry
 
 
 @given(entries())
 def test_no_text_of_an_entry_holds_what_the_ledger_refuses(entry: LedgerEntry) -> None:
-    for row in (entry.event, entry.asset or {}):
+    rows: list[EventRow | AssetRow] = [entry.event, *([entry.asset] if entry.asset is not None else [])]
+    for row in rows:
         for value in row.values():
             if isinstance(value, str):
                 assert "\0" not in value
@@ -95,12 +103,12 @@ def test_no_text_of_an_entry_holds_what_the_ledger_refuses(entry: LedgerEntry) -
 @given(files(), hashes, metadata, names)
 def test_names_and_paths_can_be_had_back_exactly(file: IncomingFile, sha256: str, about: Metadata, name: str) -> None:
     place = f"Originals/2020/2020-01-01/{name}"
-    entry = ledger_entry.ingested(file, sha256, KINDS["JPEG"], about, place)
+    entry = ledger_entry.ingested(Inspected(file, sha256, KINDS["JPEG"], about), place)
     assert entry.asset is not None
     for row in (entry.event, entry.asset):
         assert from_ledger(row["original_name"]) == file.name
         assert from_ledger(row["original_path"]) == file.original_path
-        assert from_ledger(row["final_path"]) == place
+        assert row["final_path"] is not None and from_ledger(row["final_path"]) == place
     assert (entry.event["message"] is None) == (name == file.name)
 
 
@@ -119,15 +127,18 @@ def test_the_ledger_takes_any_entry(database: Database, entry: LedgerEntry) -> N
 
 def test_an_entry_at_another_path_says_so() -> None:
     file = IncomingFile("/inbox/a.jpg", "a.jpg", FileState(1, 1, 1, 1, 1))
-    about = Metadata(datetime(2020, 1, 1), None, "mtime", *[None] * 9)
-    entry = ledger_entry.ingested(file, "0" * 64, KINDS["JPEG"], about, "Originals/2020/2020-01-01/a.jpg")
-    moved = entry.placed_at("Originals/2020/2020-01-01/a_1.jpg")
+    about = Metadata(
+        datetime(2020, 1, 1), None, "mtime", "second", None, None, None, None, None, None, None, None, None, None
+    )
+    entry = ledger_entry.ingested(Inspected(file, "0" * 64, KINDS["JPEG"], about), "Originals/2020/2020-01-01/a.jpg")
+    moved = ledger_entry.placed_at(entry, "Originals/2020/2020-01-01/a_1.jpg")
     assert moved.asset is not None
     assert moved.asset["final_path"] == moved.event["final_path"] == "Originals/2020/2020-01-01/a_1.jpg"
     assert (entry.event["message"], moved.event["message"]) == (None, "renamed to a_1.jpg")
     assert (moved.event["id"], moved.asset["id"]) == (entry.event["id"], entry.asset and entry.asset["id"])
-    restored = ledger_entry.restored(file, "0" * 64, KINDS["JPEG"], about, "Originals/2020/2020-01-01/a.jpg")
-    assert "took its place" in restored.placed_at("Originals/2020/2020-01-01/a_1.jpg").event["message"]
+    restored = ledger_entry.restored(Inspected(file, "0" * 64, KINDS["JPEG"], about), "Originals/2020/2020-01-01/a.jpg")
+    message = ledger_entry.placed_at(restored, "Originals/2020/2020-01-01/a_1.jpg").event["message"]
+    assert message is not None and "took its place" in message
 
 
 @pytest.mark.parametrize(
@@ -135,4 +146,4 @@ def test_an_entry_at_another_path_says_so() -> None:
 )
 def test_json_that_is_no_entry_is_refused(value: Any) -> None:
     with pytest.raises((KeyError, ValueError, TypeError, AttributeError)):
-        LedgerEntry.from_json(value)
+        ledger_entry.from_json(value)

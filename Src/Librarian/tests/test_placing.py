@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import itertools
 import os
@@ -19,17 +20,21 @@ from typing import Any
 
 import pytest
 
-from Src.Librarian import copying, syncing
-from Src.Librarian import vault as vault_module
-from Src.Librarian.copying import NotPlaced, ReadTrouble
-from Src.Librarian.fingerprint import NotARegularFile, StillChanging
-from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.placing import Placed, Placer, Wanted
-from Src.Librarian.tests.conftest import PATIENCE, SmallFilesystem, WaitFor, somebody_waits_for_our_lease
-from Src.Librarian.vault import Vault
-from Src.Librarian.vault_folder import VaultFolder
-from Src.Librarian.vault_trouble import VaultTrouble
+from Src.Librarian.passage import IncomingFile, Placed, StillChanging
+from Src.Librarian.place import copying, incoming_sync, placing
+from Src.Librarian.place.copying import NameTaken, NotPlaced, ReadTrouble
+from Src.Librarian.place.placing import Placer, Wanted
+from Src.Librarian.place.sync_way import SyncWay
+from Src.Library import vault as vault_module
+from Src.Library.vault import Vault
+from Src.Library.vault_folder import VaultFolder
+from Src.Library.vault_trouble import VaultTrouble
+from Src.Shared.disk.beneath import link_open_file
+from Src.Shared.disk.files import FileState, NotARegularFile
+from Src.Shared.disk.syncing import syncfs
 from Src.Shared.settings import PROJECT_ROOT
+from Src.Testing.patience import PATIENCE
+from Src.Testing.surroundings import SmallFilesystem, WaitFor, somebody_waits_for_our_lease
 
 DAY, OTHER_DAY = "Originals/2023/2023-12-25", "Originals/2024/2024-01-01"
 OLD_NS = 1_000_000_000_123_456_789
@@ -80,10 +85,12 @@ def either(request: pytest.FixtureRequest, tmp_path: Path, placer_in: MakePlacer
     return placer_in(other)
 
 
-def wanted(path: Path, name: str | None = None, folder: str = DAY, *, may_link: bool = True) -> Wanted:
+def wanted(
+    path: Path, name: str | None = None, folder: str = DAY, *, may_link: bool = True, only_name: bool = False
+) -> Wanted:
     file = IncomingFile(str(path), path.name, FileState.of(os.lstat(path)))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Wanted(file, sha256, folder, name or path.name, may_link)
+    return Wanted(file, sha256, folder, name or path.name, may_link, only_name)
 
 
 def put(folder: Path, name: str, content: bytes = b"a photo", mode: int = 0o640) -> Path:
@@ -145,6 +152,133 @@ def test_what_may_not_be_linked_is_copied_on_one_filesystem_too(
     placed = ok(placer.place([wanted(path, may_link=False)])[0])
     assert not os.path.samefile(vault.storage / placed.final_path, path)
     assert stat.S_IMODE(os.lstat(path).st_mode) == 0o640, "the source is as it was"
+
+
+# What may be linked
+
+
+def assert_copied(vault: Vault, placed: Placed, path: Path) -> None:
+    """The original is nobody else's, and the incoming file is as it was."""
+    kept = vault.storage / placed.final_path
+    assert not os.path.samefile(kept, path)
+    assert os.lstat(kept).st_nlink == 1 and stat.S_IMODE(os.lstat(kept).st_mode) & 0o222 == 0
+    assert stat.S_IMODE(os.lstat(path).st_mode) == 0o640
+    assert kept.read_bytes() == path.read_bytes()
+
+
+def test_a_file_with_another_name_outside_is_copied(tmp_path: Path, inbox: Path, placer_in: MakePlacer) -> None:
+    """As `cp -al` leaves it: else the outside file would turn read-only, and its owner could change the original."""
+    vault, placer = placer_in(tmp_path)
+    outside = put(tmp_path, "outside.jpg")
+    os.link(outside, inbox / "a.jpg")
+    placed = ok(placer.place([wanted(inbox / "a.jpg")])[0])
+    assert_copied(vault, placed, outside)
+    outside.write_bytes(b"edited")
+    assert (vault.storage / placed.final_path).read_bytes() == b"a photo"
+
+
+def test_a_file_that_gets_another_name_at_the_very_moment_of_linking_is_copied(
+    tmp_path: Path, inbox: Path, placer_in: MakePlacer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault, placer = placer_in(tmp_path)
+    path = put(inbox, "a.jpg")
+    one, link = wanted(path), link_open_file
+
+    def late(*of_what: Any) -> None:
+        os.link(path, tmp_path / "outside.jpg")
+        link(*of_what)
+
+    monkeypatch.setattr(placing, "link_open_file", late)
+    assert isinstance(placer.place([one])[0], StillChanging)
+    monkeypatch.undo()
+    assert files_in(vault) == {}
+    assert_copied(vault, ok(placer.place([wanted(path)])[0]), path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_another_owners_file_is_copied_also_by_root(tmp_path: Path, inbox: Path, placer_in: MakePlacer) -> None:
+    vault, placer = placer_in(tmp_path)
+    path = put(inbox, "a.jpg")
+    os.chown(path, 10001, 10001)
+    placed = ok(placer.place([wanted(path)])[0])
+    assert_copied(vault, placed, path)
+    assert os.lstat(vault.storage / placed.final_path).st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
+def test_where_the_kernel_gives_no_lease_a_file_is_copied(
+    open_folder: Path,
+    unprivileged: Callable[[], AbstractContextManager[None]],
+    placer_in: MakePlacer,
+) -> None:
+    path = put(open_folder, "a.jpg", mode=0o644)
+    os.chown(path, 10001, 10001)
+    with unprivileged():
+        vault, placer = placer_in(open_folder)
+        placed = ok(placer.place([wanted(path)])[0])
+        kept = vault.storage / placed.final_path
+        assert not os.path.samefile(kept, path) and kept.read_bytes() == b"a photo"
+        assert os.lstat(kept).st_nlink == 1
+    assert stat.S_IMODE(os.lstat(path).st_mode) == 0o644
+
+
+def test_our_own_file_is_copied_too_where_the_kernel_gives_no_lease(
+    tmp_path: Path, inbox: Path, placer_in: MakePlacer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault, placer = placer_in(tmp_path)
+    path = put(inbox, "a.jpg")
+    real = fcntl.fcntl
+
+    def refuse(fd: int, command: int, argument: Any = 0) -> Any:
+        if command == fcntl.F_SETLEASE:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return real(fd, command, argument)
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    assert_copied(vault, ok(placer.place([wanted(path)])[0]), path)
+
+
+@pytest.mark.parametrize("answer", ["refused", "ignored"])
+def test_what_does_not_become_read_only_is_copied(
+    answer: str, tmp_path: Path, inbox: Path, placer_in: MakePlacer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault, placer = placer_in(tmp_path)
+    path = put(inbox, "a.jpg")
+    chmod = os.chmod
+
+    def refuse(what: Any, mode: int, **more: Any) -> None:
+        if not isinstance(what, int):
+            chmod(what, mode, **more)
+        elif answer == "refused":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    assert isinstance(placer.place([wanted(path)])[0], StillChanging)  # our own link has changed it
+    assert files_in(vault) == {}
+    assert_copied(vault, ok(placer.place([wanted(path)])[0]), path)
+    assert list(files_in(vault)) == ["2023/2023-12-25/a.jpg"]
+
+
+def test_a_mapped_writer_whom_nobody_sees_is_noticed_where_blocks_are_shared(
+    small_filesystem: SmallFilesystem, placer_in: MakePlacer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a lease the state of a file does not prove its bytes: a clone is read before it is believed."""
+    disk = small_filesystem("btrfs", 320)
+    vault, placer = placer_in(disk)
+    path = put(disk, "a.jpg")
+    one = wanted(path)
+    other_bytes = Wanted(one.file, hashlib.sha256(b"what was read").hexdigest(), DAY, "a.jpg", True)
+    real = fcntl.fcntl
+
+    def refuse(fd: int, command: int, argument: Any = 0) -> Any:
+        if command == fcntl.F_SETLEASE:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return real(fd, command, argument)
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    assert isinstance(placer.place([other_bytes])[0], StillChanging)
+    assert files_in(vault) == {}
+    assert ok(placer.place([one])[0]).created
 
 
 @pytest.mark.parametrize("kind", ["btrfs", "xfs"])
@@ -226,12 +360,62 @@ def test_where_syncfs_is_not_enough_every_file_and_folder_is_synced_before_the_a
     assert {DAY, "Originals/2023", "Originals"} <= set(synced[last_copy:]), "their names come after them"
 
 
+def test_on_an_old_kernel_every_file_and_folder_is_synced_wherever_it_is(
+    inbox: Path, either: tuple[Vault, Placer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before 5.8 `syncfs` does not say that the disk refused."""
+    vault, placer = either
+    here = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((here[0], here[1], "5.4.0-1", here[3], here[4])))
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    placed = ok(placer.place([wanted(put(inbox, "a.jpg", b"a"))])[0])
+    assert str(inbox / "a.jpg") in synced, "what whoever put it there may not have done"
+    inodes = {os.stat(path).st_ino for path in synced if os.path.exists(path)}
+    by_copy = [path for path in synced if ".factory-copy-" in path]
+    assert by_copy or os.stat(vault.storage / placed.final_path).st_ino in inodes
+    assert {str(vault.storage / DAY), str(vault.originals)} <= set(synced)
+
+
+def test_file_by_file_all_is_synced_that_a_batch_needs_and_nothing_of_others(
+    inbox: Path, either: tuple[Vault, Placer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way beside a program that writes much: bytes of both before names, folders after them."""
+    vault, placer = either
+    monkeypatch.setattr(SyncWay, "is_syncfs", lambda *_: False)
+    for module in (incoming_sync, vault_module):
+        monkeypatch.setattr(module, "syncfs", lambda _: pytest.fail("it waits for others"))
+    synced: list[tuple[int, int]] = []
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        status = os.fstat(fd)
+        synced.append((status.st_ino, len(files_in(vault))))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    paths = [put(inbox, name, name.encode()) for name in ("a.jpg", "b.jpg")]
+    placed = [ok(one) for one in placer.place([wanted(path) for path in paths])]
+    for path, one in zip(paths, placed, strict=True):
+        assert (path.stat().st_ino, 0) in synced, "the incoming file, before any name"
+        assert any(inode == one.inode for inode, _ in synced), "its place"
+    assert (inbox.stat().st_ino, 0) in synced
+    for folder in (vault.storage / DAY, vault.originals / "2023", vault.originals):
+        assert (folder.stat().st_ino, 2) in synced, "after the last name"
+
+
 def test_no_name_comes_to_disk_before_its_bytes_and_those_of_the_incoming_file(
     inbox: Path, either: tuple[Vault, Placer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _vault, placer = either
     happened: list[str] = []
-    syncfs, link, open_ = syncing.syncfs, os.link, os.open
+    link, open_ = os.link, os.open
 
     def noted_sync(fd: int) -> None:
         happened.append("inbox synced" if os.fstat(fd).st_dev == os.stat(inbox).st_dev else "vault synced")
@@ -246,15 +430,16 @@ def test_no_name_comes_to_disk_before_its_bytes_and_those_of_the_incoming_file(
             happened.append("copied")
         return open_(path, flags, *more, **named)
 
-    monkeypatch.setattr(syncing, "syncfs", noted_sync)
+    monkeypatch.setattr(incoming_sync, "syncfs", noted_sync)
     monkeypatch.setattr(vault_module, "syncfs", noted_sync)
     monkeypatch.setattr(os, "link", noted_link)
     monkeypatch.setattr(os, "open", noted_open)
     ok(placer.place([wanted(put(inbox, "a.jpg"))])[0])
     if "copied" in happened:
-        assert happened == ["inbox synced", "named", "copied", "vault synced", "named"]  # (first it tries to link)
+        # (first it tries to link)
+        assert happened == ["inbox synced", "named", "copied", "vault synced", "named", "vault synced"]
     else:
-        assert happened == ["inbox synced", "named"]
+        assert happened == ["inbox synced", "named", "inbox synced"], "which is the vault's filesystem, too"
 
 
 def test_a_sync_that_fails_takes_the_batch_back(
@@ -333,7 +518,7 @@ def test_a_name_taken_between_the_choice_and_the_link_is_not_written_over(
 
     def late(source: Any, target: Any, **more: Any) -> None:
         if os.path.basename(target) == "a.jpg":
-            Path(target).write_bytes(b"theirs")
+            (vault.storage / DAY / "a.jpg").write_bytes(b"theirs")
         link(source, target, **more)
 
     monkeypatch.setattr(os, "link", late)
@@ -378,9 +563,11 @@ def test_what_a_run_that_was_cut_off_has_placed_is_found_there(inbox: Path, eith
 KILLED = """
 import os, sys
 from pathlib import Path
-from Src.Librarian import copying, placing, vault as vault_module
+from Src.Librarian.place import copying
+from Src.Librarian.place import placing
 from Src.Librarian.tests.test_placing import wanted
-from Src.Librarian.vault import Vault
+from Src.Library.vault import Vault
+from Src.Shared.disk import naming
 storage, moment = Path(sys.argv[1]), sys.argv[2]
 def pause(*_, **__):
     print("now", flush=True)
@@ -395,7 +582,7 @@ elif moment == "named":
 elif moment == "reserved":
     def refuse(*_, **__): raise PermissionError(1, "no links here")
     os.link = refuse
-    vault_module._libc.renameat2 = lambda *_: (vault_module.ctypes.set_errno(22), -1)[1]
+    naming._libc.renameat2 = lambda *_: (naming.ctypes.set_errno(22), -1)[1]
     os.replace = pause
 placer = placing.Placer(Vault(storage), 1)
 placer.place([wanted(Path(sys.argv[3]), may_link=False)])
@@ -529,11 +716,8 @@ def test_a_file_that_changes_at_the_very_moment_of_linking_leaves_nothing_in_the
         link(source, target, **more)
 
     monkeypatch.setattr(os, "link", late)
-    if change == "becomes a folder":  # cannot be linked, is to be copied, and is seen then
-        assert isinstance(placer.place([one])[0], NotARegularFile)
-    else:
-        wanted_answer = FileNotFoundError if change == "vanishes" else StillChanging
-        assert type(placer.place([one])[0]) is wanted_answer
+    wanted_answer = FileNotFoundError if change == "vanishes" else StillChanging
+    assert type(placer.place([one])[0]) is wanted_answer
     changing.join()
     assert [path for path in vault.originals.rglob("*") if not path.is_dir()] == [
         vault.originals / ".photo-factory-vault"
@@ -674,14 +858,15 @@ def test_a_full_disk_is_trouble_nothing_stays_and_work_goes_on_when_there_is_roo
     vault, placer = placer_in(small_filesystem(kind, 12))
     filler = vault.storage / "filler"
     filler.write_bytes(bytes(4 << 20))
-    batch = [wanted(put(inbox, f"{number}.jpg", os.urandom(3 << 20))) for number in range(4)]
+    size = 400 << 10  # small for this disk: a large one would wait for room alone
+    batch = [wanted(put(inbox, f"{number}.jpg", os.urandom(size))) for number in range(25)]
     with pytest.raises(VaultTrouble, match="the disk is full"):
         placer.place(batch)
     assert files_in(vault) == {} and not notes_in(vault)
-    assert all(Path(one.file.path).stat().st_size == 3 << 20 for one in batch)
+    assert all(Path(one.file.path).stat().st_size == size for one in batch)
     filler.unlink()
-    assert all(isinstance(one, Placed) for one in placer.place(batch[:2]))
-    assert len(files_in(vault)) == 2
+    assert all(isinstance(one, Placed) for one in placer.place(batch[:20]))
+    assert len(files_in(vault)) == 20
 
 
 def test_a_disk_too_full_for_a_folder_is_trouble(
@@ -719,13 +904,17 @@ def test_a_vault_that_goes_away_is_trouble_and_the_file_is_not_taken_for_gone(
     vault, placer = either
     one, standing = wanted(put(inbox, "a.jpg")), VaultFolder.standing
 
-    def goes_away(folder: VaultFolder, *more: Any) -> Any:
+    def goes_away(folder: VaultFolder, *more: Any, **named: Any) -> Any:
         vault.originals.rename(vault.storage / "elsewhere")
-        return standing(folder, *more)
+        return standing(folder, *more, **named)
+
+    def batch() -> None:
+        placer.place([one])
+        vault.check()  # as the Librarian does, for a link goes into the very folder that was there
 
     monkeypatch.setattr(VaultFolder, "standing", goes_away)
     with pytest.raises(VaultTrouble):
-        placer.place([one])
+        batch()
     assert not vault.originals.exists() and Path(one.file.path).read_bytes() == b"a photo"
 
 
@@ -805,7 +994,7 @@ def test_a_link_that_cannot_be_looked_at_is_not_taken_for_one_that_was_refused(
     look = os.lstat
 
     def refused(path: str | Path, **more: Any) -> os.stat_result:
-        if str(path).startswith(str(vault.originals)):
+        if more.get("dir_fd") == vault.folder(DAY).fd:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return look(path, **more)
 
@@ -896,3 +1085,22 @@ def test_taking_back_keeps_the_last_name_of_a_file(inbox: Path, tmp_path: Path, 
     path.unlink()  # by another hand
     placer.take_back([placed])
     assert files_in(vault) == {"2023/2023-12-25/a.jpg": b"a photo"}
+
+
+def test_where_only_one_name_will_do_it_gets_that_or_none(
+    inbox: Path, either: tuple[Vault, Placer], tmp_path: Path
+) -> None:
+    vault, placer = either
+
+    def place(path: Path, name: str) -> Placed | NotPlaced:
+        with vault.lock():
+            return placer.place([wanted(path, name, only_name=True)])[0]
+
+    first, same, other = put(inbox, "1.AAE"), put(inbox, "2.AAE"), put(inbox, "3.AAE", b"other bytes")
+    assert ok(place(first, "a.AAE")).final_path == f"{DAY}/a.AAE"
+    assert ok(place(same, "a_1.AAE")).created, "equal bytes under another number are another file"
+    again = ok(place(put(inbox, "4.AAE"), "a.AAE"))
+    assert not again.created, "by a run that was killed"
+    assert isinstance(place(other, "a.AAE"), NameTaken)
+    assert isinstance(place(other, "A.aae"), NameTaken), "Windows takes these for one name"
+    assert sorted(files_in(vault)) == [f"{DAY.partition('/')[2]}/a.AAE", f"{DAY.partition('/')[2]}/a_1.AAE"]

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from Src.Librarian.service import InboxService
-from Src.Librarian.tests.promise import Source, assert_promise_kept, sources_in
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
+from Src.Testing.promise import Source, assert_promise_kept, sources_in
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -29,6 +29,11 @@ class Filed:
     @property
     def original(self) -> Path:
         [path] = self.settings.originals.rglob("Canon_40D.jpg")
+        return path
+
+    def aside(self, name: str) -> Path:
+        """The file that came under this name, and is kept aside."""
+        [path] = (self.settings.state / "leaving").rglob(f"*.{name}")
         return path
 
     def state(self, name: str) -> Path:
@@ -46,7 +51,7 @@ class Filed:
 
 @pytest.fixture
 def filed(factory_settings: Settings) -> Filed:
-    settings = replace(factory_settings, workers=1)
+    settings = replace(factory_settings, readers=1)
     settings.inbox.mkdir(parents=True)
     for name, sample in (("Canon_40D.jpg", "Canon_40D.jpg"), ("b.jpg", "Nikon_D70.jpg"), ("c.jpg", "Nikon_D70.jpg")):
         shutil.copy(SAMPLES / sample, settings.inbox / name)
@@ -102,6 +107,16 @@ def copy_beside(filed: Filed, name: str, content: bytes | None = None) -> None:
     path.chmod(0o444)
 
 
+def link_twice(filed: Filed) -> None:
+    os.link(filed.original, filed.settings.data / "elsewhere")
+    os.link(filed.original, filed.aside("b.jpg").with_name("x"))
+
+
+def forget_notes(filed: Filed) -> None:
+    for path in filed.aside("c.jpg").parent.glob("*.notes"):
+        path.unlink()
+
+
 BROKEN: dict[str, tuple[Break, str]] = {
     # the vault
     "an original is gone": (lambda filed: filed.original.unlink(), "missing from the vault"),
@@ -121,6 +136,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
         "rows and vault differ",
     ),
     "an original stands under another day": (move_to_another_day, "2008-01-01"),
+    "an original is linked from elsewhere and kept aside": (link_twice, "still linked"),
     "the marker is gone": (
         lambda filed: (filed.settings.originals / ".photo-factory-vault").unlink(),
         "lost its marker",
@@ -135,10 +151,29 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "a fate is gone": (sql("DELETE FROM ingest_events WHERE original_name = 'c.jpg'"), "no fate is told"),
     "a fate of another file": (sql("UPDATE ingest_events SET original_path = 'x' || original_path"), "no fate is told"),
     "a fate told twice": (one_more("ingest_events", "'fate', 'ingested'"), "was ingested 2 times"),
-    "a fate that points elsewhere": (sql("UPDATE ingest_events SET final_path = 'x'"), "points elsewhere"),
+    "a fate that points elsewhere": (
+        sql("UPDATE ingest_events SET final_path = 'Originals/2008/2008-05-30/x'"),
+        "points elsewhere",
+    ),
     # beside them
     "a note in the journal": (lambda filed: (filed.state("journal") / "1").touch(), "left in journal"),
     "a note of a copy": (lambda filed: (filed.state("copying") / "1").touch(), "left in copying"),
+    "what is kept aside is kept nowhere else": (
+        lambda filed: filed.aside("c.jpg").write_bytes(b"more than was filed"),
+        "nowhere but aside",
+    ),
+    "a stranger is kept aside": (
+        lambda filed: filed.aside("c.jpg").with_name("stranger").write_bytes(b"whose?"),
+        "nowhere but aside",
+    ),
+    "others may look at what is kept aside": (
+        lambda filed: filed.aside("c.jpg").parent.chmod(0o755),
+        "open to others",
+    ),
+    "the notes of what is kept aside are gone": (
+        forget_notes,
+        "has no note",
+    ),
     "a filed photo is still in the inbox": (
         lambda filed: shutil.copy(filed.original, filed.settings.inbox / "kept.jpg"),
         "still in the inbox",

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,28 +16,34 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.orm import Session, SessionTransaction
 
-from Src.Librarian import ledger_entry, recorder
-from Src.Librarian.incoming import FileState, IncomingFile
-from Src.Librarian.journal import Journal
-from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.media_kind import KINDS
-from Src.Librarian.metadata_extractor import Metadata
-from Src.Librarian.recorder import Kept, Recorder
-from Src.Librarian.tests.promise import Source, assert_promise_kept, ledger_rows, vault_files
-from Src.Librarian.vault import Vault
-from Src.Librarian.vault_trouble import VaultTrouble
+from Src.Librarian.passage import IncomingFile, Inspected, Kept, LedgerEntry
+from Src.Librarian.record import ledger_entry, recorder, statements
+from Src.Librarian.record.journal import Journal
+from Src.Librarian.record.reconciling import Reconciler
+from Src.Librarian.record.recorder import Recorder
+from Src.Library.damaged import Damaged
+from Src.Library.refused_rows import refused_rows
+from Src.Library.vault import Vault
+from Src.Library.vault_trouble import VaultTrouble
+from Src.Library.verdict import Unknown, Verdict
+from Src.Media.kinds import KINDS
+from Src.Media.metadata import Metadata
 from Src.Shared.database import Database, LedgerUnavailable
+from Src.Shared.disk.files import FileState
 from Src.Shared.settings import Settings
+from Src.Testing.promise import Source, assert_promise_kept, ledger_rows, vault_files
 
 DAY = "Originals/2020/2020-01-01"
 TAKEN = Metadata(
     captured_at=datetime(2020, 1, 1, 12),
     captured_at_offset=None,
     date_source="mtime",
+    date_precision="second",
     latitude=52.5,
     longitude=13.4,
     width=4000,
     height=3000,
+    orientation=6,
     duration_seconds=None,
     camera_make="Canon",
     camera_model=None,
@@ -108,19 +115,22 @@ class Bench:
         place = place or f"{DAY}/{name}"
         self.put(content, place)
         file, sha256 = self.incoming(content, name)
-        return ledger_entry.ingested(file, sha256, KINDS["JPEG"], metadata, place)
+        return ledger_entry.ingested(Inspected(file, sha256, KINDS["JPEG"], metadata), place)
 
     def restored(self, content: bytes, name: str, place: str) -> LedgerEntry:
         self.put(content, place)
         file, sha256 = self.incoming(content, name)
-        return ledger_entry.restored(file, sha256, KINDS["JPEG"], TAKEN, place)
+        return ledger_entry.restored(Inspected(file, sha256, KINDS["JPEG"], TAKEN), place)
 
     def duplicate(self, content: bytes, name: str, kept: str) -> LedgerEntry:
         file, sha256 = self.incoming(content, name)
         return ledger_entry.duplicate(file, sha256, kept)
 
     def record(self, *entries: LedgerEntry) -> list[recorder.Rejected]:
-        return self.recorder.record(list(entries))
+        """What the ledger refuses of these."""
+        answers = self.recorder.record(entries)
+        assert len(answers) == len(entries)
+        return [answer for answer in answers if isinstance(answer, recorder.Rejected)]
 
     def events(self) -> list[dict[str, Any]]:
         return ledger_rows(self.settings, "SELECT * FROM ingest_events ORDER BY happened_at")
@@ -202,14 +212,14 @@ def test_a_path_that_belongs_to_a_gone_original_is_not_used_again(bench: Bench) 
     bench.record(bench.new(content(1), "a.jpg"), bench.new(content(2), "a.jpg", f"{DAY}/a_1.jpg"))
     bench.lose(f"{DAY}/a.jpg")
     bench.lose(f"{DAY}/a_1.jpg")
-    entries = [bench.new(content(3), "a.jpg")]
-    assert bench.recorder.record(entries) == []
+    (recorded,) = bench.recorder.record([bench.new(content(3), "a.jpg")])
     assert bench.rows() == {
         f"{DAY}/{name}": hashlib.sha256(content(number)).hexdigest()
         for number, name in enumerate(("a.jpg", "a_1.jpg", "a_2.jpg"), 1)
     }
     assert bench.events()[-1]["message"] == "renamed to a_2.jpg"
-    assert entries[0].event["final_path"] == f"{DAY}/a_2.jpg"  # whoever asked learns where it is
+    assert isinstance(recorded, LedgerEntry)
+    assert recorded.event["final_path"] == f"{DAY}/a_2.jpg"  # whoever asked learns where it is
     bench.check(content(1), content(2))
 
 
@@ -380,14 +390,22 @@ def test_a_journaled_restoration_of_an_original_that_came_back_meanwhile_is_a_du
 
 def test_the_kept_file_is_never_dropped_when_both_paths_are_one_file(bench: Bench) -> None:
     """A folder of the vault reached by two ways, and a third link that makes the file look as if it had another."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a folder a second time")
     bench.record(bench.new(content(1), "a.jpg"))
-    (bench.vault.storage / "Originals/2020/alias").symlink_to("2020-01-01")
-    os.link(bench.vault.storage / DAY / "a.jpg", bench.settings.data / "somebody's link")
-    file, sha256 = bench.incoming(content(1), "a.jpg")
-    bench.take_ledger_away()
-    bench.record(ledger_entry.ingested(file, sha256, KINDS["JPEG"], TAKEN, "Originals/2020/alias/a.jpg"))
-    bench.bring_ledger_back()
-    bench.recorder.catch_up()
+    again = bench.vault.storage / "Originals/2020/2020-01-02"
+    again.mkdir()
+    subprocess.run(["mount", "--bind", str(bench.vault.storage / DAY), str(again)], check=True)
+    try:
+        os.link(bench.vault.storage / DAY / "a.jpg", bench.settings.data / "somebody's link")
+        file, sha256 = bench.incoming(content(1), "a.jpg")
+        bench.take_ledger_away()
+        path = "Originals/2020/2020-01-02/a.jpg"
+        bench.record(ledger_entry.ingested(Inspected(file, sha256, KINDS["JPEG"], TAKEN), path))
+        bench.bring_ledger_back()
+        bench.recorder.catch_up()
+    finally:
+        subprocess.run(["umount", str(again)], check=True)
     assert bench.fates() == ["ingested", "duplicate"]
     (bench.settings.data / "somebody's link").unlink()
     bench.check()
@@ -398,7 +416,7 @@ def test_of_two_links_to_one_original_the_kept_one_stays(bench: Bench) -> None:
     os.link(bench.vault.storage / DAY / "a.jpg", bench.vault.storage / DAY / "a_1.jpg")
     file, sha256 = bench.incoming(content(1), "a.jpg")
     bench.take_ledger_away()
-    bench.record(ledger_entry.ingested(file, sha256, KINDS["JPEG"], TAKEN, f"{DAY}/a_1.jpg"))
+    bench.record(ledger_entry.ingested(Inspected(file, sha256, KINDS["JPEG"], TAKEN), f"{DAY}/a_1.jpg"))
     bench.bring_ledger_back()
     bench.recorder.catch_up()
     assert list(vault_files(bench.settings)) == [f"{DAY}/a.jpg"]
@@ -425,6 +443,99 @@ def test_a_journaled_path_that_belongs_to_a_gone_original_is_not_used_again(benc
     bench.recorder.catch_up()
     assert sorted(bench.rows()) == [f"{DAY}/a.jpg", f"{DAY}/a_1.jpg"]
     bench.check(content(1))
+
+
+def test_a_journaled_original_whose_path_another_one_took_is_gone_and_the_other_keeps_it(bench: Bench) -> None:
+    bench.take_ledger_away()
+    bench.record(bench.new(content(1), "a.jpg"))
+    bench.lose(f"{DAY}/a.jpg")
+    bench.record(bench.new(content(2), "a.jpg"))
+    bench.bring_ledger_back()
+    bench.recorder.catch_up()
+    assert bench.rows() == {f"{DAY}/a.jpg": hashlib.sha256(content(2)).hexdigest()}
+    assert bench.fates() == ["failed", "ingested"]
+    assert bench.vault.damaged.listed() == []
+
+
+def test_a_kept_original_that_cannot_be_judged_holds_the_replay_up_and_nothing_is_dropped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.record(bench.new(content(1), "a.jpg"))
+    bench.take_ledger_away()
+    bench.record(bench.new(content(1), "b.jpg"))
+    bench.bring_ledger_back()
+    real = Vault.verdict
+
+    def refused(self: Vault, path: str, sha256: str, size: int) -> Verdict:
+        return (
+            Unknown(f"{path} cannot be read: Permission denied") if "a.jpg" in path else real(self, path, sha256, size)
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Vault, "verdict", refused)
+        with pytest.raises(VaultTrouble, match="Permission denied"):
+            bench.recorder.catch_up()
+        assert set(vault_files(bench.settings)) == {f"{DAY}/a.jpg", f"{DAY}/b.jpg"}
+        assert bench.journaled() == 1
+    bench.recorder.catch_up()
+    assert set(vault_files(bench.settings)) == {f"{DAY}/a.jpg"}
+    bench.check()
+
+
+def rot(bench: Bench, place: str) -> None:
+    path = bench.vault.storage / place
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    path.chmod(0o400)
+
+
+ROT_CUTS = [
+    *((statements, name) for name in ("insert_new", "kept")),
+    *((Vault, name) for name in ("find", "verdict", "put_away", "take_place")),
+    (Damaged, "move_aside"),
+    *((Reconciler, name) for name in ("_drop", "_restore")),
+    (Recorder, "_write"),
+    (Journal, "remove"),
+    (Session, "execute"),
+    (SessionTransaction, "commit"),
+]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(("owner", "name"), ROT_CUTS, ids=[name for _, name in ROT_CUTS])
+def test_a_replay_against_rotten_originals_killed_at_any_point_loses_nothing(
+    bench: Bench, owner: Any, name: str, after: bool
+) -> None:
+    """1: kept is rotten. 2: own is rotten, kept lives. 3: new, and rotten. 4: kept and own live."""
+    bench.record(*(bench.new(content(number), f"{number}.jpg") for number in (1, 2, 4)))
+    bench.take_ledger_away()
+    bench.record(
+        bench.new(content(1), "1.jpg", f"{DAY}/1_1.jpg"),
+        bench.new(content(2), "two.jpg"),
+        bench.new(content(3), "3.jpg"),
+        bench.new(content(4), "four.jpg"),
+    )
+    for place in ("1.jpg", "two.jpg", "3.jpg"):
+        rot(bench, f"{DAY}/{place}")
+    bench.bring_ledger_back()
+    kills = 0
+    for number in itertools.count():
+        with killed_at(owner, name, number, after=after):
+            try:
+                bench.restarted().catch_up()
+                break
+            except Killed:
+                kills += 1
+    assert kills, f"{name} is never called"
+    digest = {number: hashlib.sha256(content(number)).hexdigest() for number in (1, 2, 3, 4)}
+    rows, files = bench.rows(), vault_files(bench.settings)
+    assert set(rows.values()) == set(digest.values())
+    assert {sha256: path for path, sha256 in rows.items()}[digest[3]] == f"{DAY}/3.jpg"
+    for number in (1, 2, 4):
+        assert [files[path] for path, sha256 in rows.items() if sha256 == digest[number]] == [digest[number]]
+    assert len(files) == 4, "and nothing without a row"
+    assert len(bench.vault.damaged.listed()) == 2
+    assert bench.journaled() == 0
 
 
 # -- replay, cut off anywhere ---------------------------------------------------------------------------------
@@ -461,12 +572,12 @@ def outcome_of(bench: Bench) -> tuple[dict[str, str], dict[str, str], list[tuple
 
 
 CUTS = [
-    (recorder, "_insert_new"),
-    (recorder, "_kept"),
+    (statements, "insert_new"),
+    (statements, "kept"),
     (Vault, "find"),
-    (Vault, "holds"),
+    (Vault, "verdict"),
     (Vault, "move_aside"),
-    (Recorder, "_drop"),
+    (Reconciler, "_drop"),
     (Recorder, "_write"),
     (Journal, "remove"),
     (Session, "execute"),
@@ -570,6 +681,41 @@ def test_a_journaled_row_that_the_ledger_refuses_is_put_aside_and_the_others_go_
     kept_aside = (bench.vault.state / "journal" / "rejected.json-lines").read_text()
     assert hashlib.sha256(content(2)).hexdigest() in kept_aside
     assert (bench.vault.storage / DAY / "2.jpg").exists()
+
+
+def test_what_the_ledger_refused_is_tried_again_and_comes_in_once_it_is_taken(bench: Bench) -> None:
+    """As after an update that has made room for it."""
+    bench.take_ledger_away()
+    bench.record(bench.new(content(1), "1.jpg"), bench.new(content(2), "2.jpg"))
+    bench.bring_ledger_back()
+    with bench.ledger.session() as session:
+        session.execute(text("ALTER TABLE media_assets ADD CONSTRAINT no_2 CHECK (original_name <> '2.jpg')"))
+    bench.recorder.catch_up()
+    assert (sorted(bench.rows()), bench.recorder.rejected) == ([f"{DAY}/1.jpg"], 1)
+    [row] = refused_rows(bench.vault.state)
+    assert row.path == f"{DAY}/2.jpg" and "no_2" in row.reason
+
+    assert bench.restarted().retry_rejected() == 1
+    assert (sorted(bench.rows()), bench.recorder.rejected) == ([f"{DAY}/1.jpg"], 1)
+    with bench.ledger.session() as session:
+        session.execute(text("ALTER TABLE media_assets DROP CONSTRAINT no_2"))
+    assert bench.recorder.retry_rejected() == 1
+    assert (sorted(bench.rows()), bench.recorder.rejected) == ([f"{DAY}/1.jpg", f"{DAY}/2.jpg"], 0)
+    assert bench.fates() == ["ingested", "ingested"]
+    assert (bench.recorder.retry_rejected(), bench.journaled()) == (0, 0)
+
+
+def test_a_damaged_line_among_what_was_refused_is_kept(bench: Bench) -> None:
+    bench.take_ledger_away()
+    bench.record(refused(bench, 1))
+    bench.bring_ledger_back()
+    bench.recorder.catch_up()
+    with open(bench.vault.state / "journal" / "rejected.json-lines", "a") as file:
+        file.write("{torn")
+    assert bench.recorder.rejected == 1
+    assert bench.recorder.retry_rejected() == 1
+    [damaged] = (bench.vault.state / "journal").glob("*.damaged")
+    assert "{torn" in damaged.read_text()
 
 
 def test_a_disk_that_is_full_during_the_replay_is_trouble_with_the_vault(

@@ -1,4 +1,4 @@
-"""The Librarian as a service: real files, real workers, a real ledger, and what goes wrong around them."""
+"""The Librarian as a service: real files, real readers, a real ledger, and what goes wrong around them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -21,21 +22,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
-from Src.Librarian.file_watcher import Clock
+from Src.Factory.show_status import show_status
+from Src.Librarian import manifests_between
 from Src.Librarian.heartbeat import Conditions, LibrarianHeartbeat
-from Src.Librarian.inbox_register import ask_for_retry
-from Src.Librarian.ledger_entry import LedgerEntry
-from Src.Librarian.librarian import Outcome
-from Src.Librarian.recorder import Recorder, Rejected
-from Src.Librarian.residents import Residents
+from Src.Librarian.holding import HeldFiles
+from Src.Librarian.passage import LedgerEntry, Outcome
+from Src.Librarian.record.recorder import Recorder, Rejected
 from Src.Librarian.service import AnotherLibrarian, InboxService
-from Src.Librarian.stability import Now
 from Src.Librarian.tally import Tally
-from Src.Librarian.tests.conftest import PATIENCE, SmallFilesystem, WaitFor
-from Src.Librarian.tests.promise import (
+from Src.Librarian.watch.clock import Clock, Now
+from Src.Library.belonging import WrongLedger
+from Src.Library.held_files import ask_for_retry
+from Src.Library.vault_trouble import VaultTrouble
+from Src.Shared.database import Database
+from Src.Shared.errors import ExitCode
+from Src.Shared.heartbeat_service import HeartbeatService
+from Src.Shared.postgres.embedded import EmbeddedPostgres
+from Src.Shared.postgres.postmaster import read_postmaster
+from Src.Shared.settings import PROJECT_ROOT, Settings
+from Src.Shared.vault_marker import change_marker
+from Src.Testing.patience import PATIENCE
+from Src.Testing.promise import (
     Source,
     assert_promise_kept,
     ledger_rows,
@@ -43,12 +55,8 @@ from Src.Librarian.tests.promise import (
     sources_in,
     vault_files,
 )
-from Src.Librarian.vault_trouble import VaultTrouble
-from Src.Shared.database import Database
-from Src.Shared.embedded_postgres import EmbeddedPostgres
-from Src.Shared.heartbeat_service import HeartbeatService
-from Src.Shared.postmaster import read_postmaster
-from Src.Shared.settings import PROJECT_ROOT, Settings
+from Src.Testing.roles import as_service
+from Src.Testing.surroundings import PATIENT, SmallFilesystem, WaitFor
 
 SAMPLES = Path(__file__).parent / "samples"
 CANON = (SAMPLES / "Canon_40D.jpg").read_bytes()
@@ -74,7 +82,8 @@ class Factory:
     """One factory, and what was dropped into its inbox."""
 
     def __init__(self, settings: Settings, wait_for: WaitFor) -> None:
-        self.settings = replace(settings, workers=1)
+        self.settings = replace(settings, readers=1)
+        self.first_ledger, self.as_owner = settings.database_url, False
         self.wait_for = wait_for
         self.sources: list[Source] = []
         self._numbers = itertools.count()
@@ -90,9 +99,16 @@ class Factory:
         beside.rename(path)
         return path
 
+    def of_service(self, service: str) -> Settings:
+        """As the service's own role. As the owner where the ledger is another, empty one, which only that may make
+        ready."""
+        if self.as_owner or self.settings.database_url != self.first_ledger:
+            return self.settings
+        return as_service(self.settings, service)
+
     def ingest(self) -> Tally:
         """One pass through the inbox."""
-        database = Database(self.settings)
+        database = Database(self.of_service("factory"))
         try:
             return InboxService(self.settings, database, once=True).run()
         finally:
@@ -100,7 +116,7 @@ class Factory:
 
     @contextmanager
     def serving(self) -> Iterator[Serving]:
-        serving = Serving(self.settings)
+        serving = Serving(self.of_service("librarian"))
         try:
             serving.thread.start()
             yield serving
@@ -112,11 +128,13 @@ class Factory:
             assert not alive, "the service does not stop"
         assert serving.error is None, serving.error
 
+    def in_inbox(self) -> list[Path]:
+        """Photos that wait in the inbox. (Those that are filed and kept aside stand in a hidden folder.)"""
+        return [path for path in self.settings.inbox.rglob("*.jpg") if path.parent.name != ".factory-leaving"]
+
     def filed(self, count: int) -> Callable[[], bool]:
         """Whether so many originals have their row and the inbox is done with them."""
-        return lambda: (
-            not any(self.settings.inbox.rglob("*.jpg")) and len(self.sql("SELECT 1 FROM media_assets")) == count
-        )
+        return lambda: not self.in_inbox() and len(self.sql("SELECT 1 FROM media_assets")) == count
 
     def sql(self, query: str) -> list[dict[str, Any]]:
         return ledger_rows(self.settings, query)
@@ -165,6 +183,10 @@ class Serving:
     def trouble(self) -> str:
         return (self.beats.last.trouble or "") if self.beats.last is not None else ""
 
+    @property
+    def message(self) -> str:
+        return (self.beats.last.message or "") if self.beats.last is not None else ""
+
     def is_watching(self) -> bool:
         return self.beats.last is not None and self.beats.last.task == "watching"
 
@@ -185,7 +207,7 @@ def test_every_kind_of_sample_is_filed(factory: Factory) -> None:
         if sample.suffix != ".md":
             factory.drop(f"camera/{sample.name}", sample.read_bytes())
     tally = factory.ingest()
-    assert (tally.new, tally.failed, tally.unsupported) == (len(factory.sources), 0, 0)
+    assert (tally.new, tally.failed, tally.not_media) == (len(factory.sources), 0, 0)
     factory.check()
 
 
@@ -202,6 +224,7 @@ def test_duplicates_in_a_batch_across_batches_and_over_runs_are_dropped(factory:
 
 
 def test_an_original_that_has_gone_from_the_vault_is_restored_by_a_newcomer(factory: Factory) -> None:
+    factory.settings = replace(factory.settings, leaving_grace=0.0)  # else the inbox file itself comes back
     factory.drop("a.jpg", photo())
     factory.ingest()
     (factory.settings.storage / CANON_DAY / "a.jpg").unlink()
@@ -213,22 +236,8 @@ def test_an_original_that_has_gone_from_the_vault_is_restored_by_a_newcomer(fact
     factory.check()
 
 
-def test_a_damaged_original_is_no_reason_to_drop_a_newcomer_nor_is_it_touched(factory: Factory) -> None:
-    factory.drop("a.jpg", photo())
-    factory.ingest()
-    damaged = factory.settings.storage / CANON_DAY / "a.jpg"
-    damaged.chmod(0o600)
-    damaged.write_bytes(b"cut off")
-    factory.drop("b.jpg", photo())
-    assert factory.ingest().restored == 1
-    assert damaged.read_bytes() == b"cut off"
-    (row,) = factory.sql("SELECT final_path FROM media_assets")
-    assert row["final_path"] == f"{CANON_DAY}/a_1.jpg"
-    damaged.unlink()
-    factory.check()
-
-
 def test_the_path_of_an_original_that_has_gone_is_never_used_again(factory: Factory) -> None:
+    factory.settings = replace(factory.settings, leaving_grace=0.0)  # else the inbox file itself comes back
     factory.drop("a.jpg", photo(1))
     factory.ingest()
     (factory.settings.storage / CANON_DAY / "a.jpg").unlink()
@@ -272,12 +281,56 @@ def test_a_broken_photo_is_filed_with_the_reason(factory: Factory) -> None:
     factory.check()
 
 
+def test_a_running_librarian_reports_who_has_read_the_photos(
+    factory: Factory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factory.settings = replace(factory.settings, heartbeat_interval=0.2)
+
+    def status(*, as_json: bool) -> str:
+        assert show_status(factory.settings, as_json=as_json, quiet=False, readers=True) == ExitCode.WELL
+        return capsys.readouterr().out
+
+    with factory.serving():
+        factory.drop("a.jpg", CANON)
+        factory.drop("b.jpg", CANON + bytes(60) + b"SEFT")
+        factory.drop("c.jxl", (SAMPLES / "JXL.jxl").read_bytes())
+        expected = {
+            "JXL": {"fast": 0, "handed_over": {"no fast reader of this kind": 1}},
+            "JPEG": {"fast": 1, "handed_over": {"trailer SEFT of odd form": 1}},
+        }
+        factory.wait_for(lambda: json.loads(status(as_json=True))["readings"] == expected)
+        told = status(as_json=False)
+    assert "3 files, 33.3% of them by fast readers, 2 with ExifTool" in told
+    assert re.search(r"^JPEG +2 +1 \(50.0%\) +1", told, re.MULTILINE)
+    assert re.search(r"1 +JXL +no fast reader of this kind", told)
+    assert json.loads(status(as_json=True)) == {"as_of": None, "readings": {}}
+    assert "No Librarian runs" in status(as_json=False)
+
+
+def test_a_running_librarian_keeps_the_signed_lists_up_to_date(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifests_between, "_INTERVAL", 0.1)
+    listed = factory.settings.storage / "Manifests" / "2008" / "2008-05-30.sha256"
+    with factory.serving() as serving:
+        for number in range(2):
+            factory.drop(f"{number}.jpg", photo(number))
+            factory.wait_for(lambda: listed.exists() and f"/{number}.jpg" in listed.read_text())  # noqa: B023
+        assert serving.beats.last is not None
+        assert serving.beats.last.manifests_trouble is None
+        listed.write_text("another's")
+        factory.drop("2.jpg", photo(2))
+        factory.wait_for(lambda: "signed lists" in serving.message)
+    assert listed.read_text() == "another's"
+    factory.check()
+
+
 def test_what_is_no_media_stays_and_is_reported_once_also_over_restarts(factory: Factory) -> None:
     notes = factory.drop("notes.jpg", b"just text", counts=False)
     empty = factory.drop("empty.jpg", b"", counts=False)
     before = notes.stat()
-    assert factory.ingest().unsupported == 2
-    assert factory.ingest().unsupported == 0
+    assert factory.ingest().not_media == 2
+    assert factory.ingest().not_media == 2  # they are there, so they are counted; they get no second event
     with factory.serving() as serving:
         factory.wait_for(serving.is_watching)
         factory.drop("a.jpg", photo())
@@ -323,7 +376,7 @@ def test_a_file_whose_date_is_beyond_all_reason_is_filed_too(factory: Factory) -
         if path.stat().st_mtime_ns < 2**63:
             pytest.skip("this filesystem has no such times")
     tally = factory.ingest()
-    assert (tally.new, tally.unsupported, tally.failed) == (1, 1, 0)
+    assert (tally.new, tally.not_media, tally.failed) == (1, 1, 0)
     factory.check()
 
 
@@ -459,7 +512,8 @@ def test_a_read_only_vault_is_an_error_and_work_resumes(factory: Factory, small_
     factory.drop("a.jpg", photo(1))
     with factory.serving() as serving:
         factory.wait_for(factory.filed(1))
-        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        remount = ["mount", "-o", "remount,ro", str(disk)]  # refused while a file there is being written
+        factory.wait_for(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0)
         factory.drop("b.jpg", photo(2))
         factory.wait_for(serving.is_in_trouble("read-only"))
         assert (factory.settings.inbox / "b.jpg").read_bytes() == photo(2)
@@ -501,7 +555,7 @@ class OwnLedger:
 
     def __init__(self, folder: Path) -> None:
         self._cluster = folder / "18"
-        self.server = EmbeddedPostgres(folder)
+        self.server = EmbeddedPostgres(folder, limits=PATIENT)
         self.url = self.server.ensure_running()
 
     def kill(self) -> None:
@@ -535,9 +589,9 @@ def test_a_ledger_killed_in_the_middle_holds_nothing_up_and_has_every_row_once_o
             factory.drop(f"{number}.jpg", photo(number))
         factory.drop("twin.jpg", photo(2))  # its first is known to the journal alone
         factory.drop("old.jpg", photo(1))  # its first is known to the ledger alone
-        factory.wait_for(lambda: not any(factory.settings.inbox.rglob("*.jpg")))
+        factory.wait_for(lambda: not factory.in_inbox())
         factory.wait_for(lambda: serving.status == "WARNING")
-        assert serving.beats.last is not None and "journal" in " ".join(serving.beats.last.warnings)
+        assert serving.beats.last is not None and "recorded later" in " ".join(serving.beats.last.warnings)
         assert list((factory.settings.state / "journal").iterdir())
         own_ledger.start()
         factory.wait_for(lambda: not list((factory.settings.state / "journal").iterdir()))
@@ -550,7 +604,7 @@ def test_a_ledger_killed_in_the_middle_holds_nothing_up_and_has_every_row_once_o
     factory.drop("b.jpg", photo(7))
     factory.drop("notes.txt", b"text", counts=False)
     with factory.serving() as serving:
-        factory.wait_for(lambda: not any(factory.settings.inbox.rglob("*.jpg")))
+        factory.wait_for(lambda: not factory.in_inbox())
         factory.wait_for(lambda: serving.status == "WARNING")
         own_ledger.start()
         factory.wait_for(lambda: not list((factory.settings.state / "journal").iterdir()))
@@ -563,29 +617,58 @@ def test_while_the_ledger_is_away_no_new_vault_is_made(factory: Factory, own_led
     own_ledger.kill()
     factory.drop("a.jpg", photo())
     with factory.serving() as serving:
-        factory.wait_for(serving.is_in_trouble("ledger is away"))
+        factory.wait_for(serving.is_in_trouble("database cannot be reached"))
         assert not factory.settings.originals.exists()
         own_ledger.start()
         factory.wait_for(factory.filed(1))
     factory.check()
 
 
-def test_an_existing_vault_gets_an_empty_ledger(factory: Factory, own_ledger: OwnLedger) -> None:
-    """After the loss of the database: the tables are made before anything is asked."""
+def test_a_full_vault_beside_an_empty_ledger_gets_no_file(factory: Factory, own_ledger: OwnLedger) -> None:
+    """After the loss of the database: it would be taken for a new factory's, and every photo filed a second time."""
     factory.drop("a.jpg", photo(1))
     factory.ingest()
+    filed = vault_files(factory.settings)
     factory.settings = replace(factory.settings, database_url=own_ledger.url)
-    factory.drop("b.jpg", photo(2))
-    assert factory.ingest().new == 1
-    assert [row["original_name"] for row in factory.sql("SELECT original_name FROM media_assets")] == ["b.jpg"]
+    again = factory.drop("again.jpg", photo(1))
+    with pytest.raises(WrongLedger, match="rebuild --missing") as refused:
+        factory.ingest()
+    assert "\n" not in str(refused.value)
+    with factory.serving() as serving:
+        factory.wait_for(lambda: serving.status == "ERROR")
+        factory.wait_for(
+            lambda: factory.sql("SELECT 1 FROM system_status WHERE status = 'ERROR' AND message LIKE '%rebuild%'")
+        )
+    assert again.exists()
+    assert vault_files(factory.settings) == filed
+    assert factory.sql("SELECT * FROM media_assets") == factory.sql("SELECT * FROM ingest_events") == []
 
 
-def test_an_empty_ledger_that_comes_late_to_an_existing_vault_is_made_ready_first(
+def test_a_ledger_that_is_exchanged_while_it_works_gets_nothing_and_its_own_is_welcome(factory: Factory) -> None:
+    own, factory.as_owner = factory.settings, True
+    factory.drop("a.jpg", photo(1))
+    factory.ingest()
+    with factory.serving() as serving:
+        factory.wait_for(lambda: serving.status == "OK")
+        ledger = make_url(str(own.database_url)).database
+        hidden = f"{ledger}_hidden"
+        rename_databases(own, (ledger, hidden))
+        run_outside(own, f'CREATE DATABASE "{ledger}"')
+        factory.drop("again.jpg", photo(1), counts=False)
+        factory.drop("b.jpg", photo(2), counts=False)
+        factory.wait_for(lambda: serving.status == "ERROR")
+        rename_databases(own, (ledger, f"{ledger}_other"), (hidden, ledger))
+        factory.wait_for(lambda: serving.status == "OK")
+        factory.wait_for(factory.filed(2))
+        run_outside(own, f'DROP DATABASE "{ledger}_other"')
+    assert len(vault_files(own)) == 2
+
+
+def test_an_empty_ledger_that_comes_late_to_an_empty_vault_is_made_ready_first(
     factory: Factory, own_ledger: OwnLedger
 ) -> None:
-    factory.drop("a.jpg", photo(1))
+    factory.settings.inbox.mkdir(parents=True)
     factory.ingest()
-    factory.sources.clear()
     own_ledger.kill()
     factory.settings = replace(factory.settings, database_url=own_ledger.url)
     factory.drop("notes.txt", b"text", counts=False)
@@ -596,28 +679,87 @@ def test_an_empty_ledger_that_comes_late_to_an_existing_vault_is_made_ready_firs
         factory.wait_for(lambda: factory.sql("SELECT 1 FROM inbox_files"))
 
 
+def test_an_empty_ledger_that_comes_late_to_a_full_vault_gets_nothing(factory: Factory, own_ledger: OwnLedger) -> None:
+    """What was filed while it was away waits in the journal."""
+    factory.drop("a.jpg", photo(1))
+    factory.ingest()
+    own_ledger.kill()
+    factory.settings = replace(factory.settings, database_url=own_ledger.url)
+    late = factory.drop("late.jpg", photo(2))
+    with factory.serving() as serving:
+        factory.wait_for(lambda: not late.exists())
+        own_ledger.start()
+        factory.wait_for(lambda: serving.status == "ERROR")
+    assert factory.sql("SELECT * FROM media_assets") == []
+    assert list((factory.settings.state / "journal").glob("*.jsonl"))
+
+
+def test_a_second_kind_of_ledger_that_is_away_is_not_waited_for_with_the_journal(factory: Factory) -> None:
+    factory.drop("a.jpg", photo(1))
+    factory.ingest()
+    change_marker(factory.settings.originals, lambda marker: replace(marker, ledger="stack"))
+    factory.settings = replace(factory.settings, database_url="postgresql+psycopg2://nobody@127.0.0.1:1/none")
+    b = factory.drop("b.jpg", photo(2))
+    with pytest.raises(WrongLedger, match="docker compose up -d"):
+        factory.ingest()
+    assert b.exists()
+
+
+def rename_databases(settings: Settings, *renames: tuple[str | None, str | None]) -> None:
+    """What a person does to a server from outside: no connection survives it."""
+    for old, new in renames:
+        run_outside(settings, f'ALTER DATABASE "{old}" ALLOW_CONNECTIONS false')
+        run_outside(
+            settings,
+            f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '{old}'",
+            f'ALTER DATABASE "{old}" RENAME TO "{new}"',
+            f'ALTER DATABASE "{new}" ALLOW_CONNECTIONS true',
+        )
+
+
+def run_outside(settings: Settings, *statements: str) -> None:
+    engine = create_engine(make_url(str(settings.database_url)).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+    finally:
+        engine.dispose()
+
+
 # -- one Librarian per inbox, and its end ----------------------------------------------------------------------
 
 
-def test_a_second_librarian_waits_and_takes_over_when_the_first_is_killed(factory: Factory, tmp_path: Path) -> None:
-    settings = factory.settings
+@contextmanager
+def own_process(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    """The service as the runner and the container start it; killed in the end."""
     assert settings.database_url is not None
     environment = {
         **os.environ,
         "FACTORY_DATA": str(settings.data),
         "DATABASE_URL": settings.database_url,
         "TZ": str(settings.zone),
-        "WORKERS": "1",
+        "READERS": "1",
         "SCAN_INTERVAL": "1",
     }
-    first = subprocess.Popen(
-        [sys.executable, "-m", "Src.Librarian.librarian"],
+    process = subprocess.Popen(
+        [sys.executable, "-m", "Src.Librarian"],
         cwd=PROJECT_ROOT,
         env=environment,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_second_librarian_waits_and_takes_over_when_the_first_is_killed(factory: Factory, tmp_path: Path) -> None:
+    settings = factory.settings
+    with own_process(settings) as first:
         factory.wait_for(lambda: settings.originals.exists())
         factory.drop("a.jpg", photo(1))
         factory.wait_for(factory.filed(1))
@@ -631,11 +773,22 @@ def test_a_second_librarian_waits_and_takes_over_when_the_first_is_killed(factor
             factory.drop("c.jpg", photo(3))
             factory.wait_for(factory.filed(3))
             factory.wait_for(lambda: serving.service.tally.new == 1)
-    finally:
-        if first.poll() is None:
-            os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
     factory.check()
+
+
+def test_a_worker_of_the_running_service_loads_nothing_of_the_ledger(factory: Factory) -> None:
+    with own_process(factory.settings) as service:
+        factory.wait_for(lambda: factory.settings.originals.exists())
+        factory.drop("a.jpg", photo(1))
+        factory.wait_for(factory.filed(1))
+        running = psutil.Process(service.pid)
+        readers = [one for one in running.children() if "Src.Librarian.read.reader" in one.cmdline()]
+        loaded = {os.path.basename(one.path) for reader in readers for one in reader.memory_maps()}
+        assert any(name.startswith("libmagic") for name in loaded), "a reader is there, ready to read"
+        of_the_service = {os.path.basename(one.path) for one in running.memory_maps()}
+        # psycopg2's and one of SQLAlchemy's: the service has them, so the names are right.
+        ledger = {name for name in of_the_service if name.startswith(("_psycopg.", "_result_cy."))}
+        assert len(ledger) == 2 and not loaded & ledger
 
 
 def test_a_stop_in_the_middle_leaves_nothing_half_done(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -646,7 +799,7 @@ def test_a_stop_in_the_middle_leaves_nothing_half_done(factory: Factory, monkeyp
     service = InboxService(factory.settings, database)
     record, batches = Recorder.record, itertools.count(1)
 
-    def stopped_meanwhile(self: Recorder, entries: list[LedgerEntry]) -> list[Rejected]:
+    def stopped_meanwhile(self: Recorder, entries: list[LedgerEntry]) -> list[LedgerEntry | Rejected]:
         if next(batches) == 2:  # of this batch all is placed, and nothing recorded
             service.stop()
         return record(self, entries)
@@ -753,7 +906,7 @@ def test_a_file_that_is_replaced_while_in_hand_is_not_lost(factory: Factory) -> 
         factory.wait_for(serving.is_watching)
         for number in range(20):
             factory.drop("same.jpg", photo(number), counts=False)
-        factory.wait_for(lambda: not any(factory.settings.inbox.rglob("*.jpg")))
+        factory.wait_for(lambda: not factory.in_inbox())
     assert hashlib.sha256(photo(19)).hexdigest() in vault_files(factory.settings).values()
     factory.sources = [Source("same.jpg", sha256) for sha256 in vault_files(factory.settings).values()]
     factory.check()
@@ -774,21 +927,21 @@ def test_a_filed_file_is_not_removed_under_somebody_who_has_just_opened_it(
     path = factory.drop("a.jpg", photo())
     writers: list[int] = []
     seen: list[tuple[str, bool, bool]] = []
-    record, settle = Recorder.record, Residents.settle
+    record, note = Recorder.record, HeldFiles.note_outcomes
 
-    def opened_meanwhile(self: Recorder, entries: list[LedgerEntry]) -> list[Rejected]:
+    def opened_meanwhile(self: Recorder, entries: list[LedgerEntry]) -> list[LedgerEntry | Rejected]:
         if not seen:
             writers.append(os.open(path, os.O_WRONLY))
         return record(self, entries)
 
-    def looked_at(self: Residents, outcomes: Sequence[Outcome]) -> list[LedgerEntry]:
+    def looked_at(self: HeldFiles, outcomes: Sequence[Outcome]) -> list[LedgerEntry]:
         seen.extend((one.result, one.cleared, path.exists()) for one in outcomes)
         while writers:
             os.close(writers.pop())
-        return settle(self, outcomes)
+        return note(self, outcomes)
 
     monkeypatch.setattr(Recorder, "record", opened_meanwhile)
-    monkeypatch.setattr(Residents, "settle", looked_at)
+    monkeypatch.setattr(HeldFiles, "note_outcomes", looked_at)
     factory.ingest()
 
     assert seen == [("new", False, True), ("duplicate", True, False)]
@@ -830,4 +983,4 @@ def test_what_a_killed_run_has_left_holds_up_nothing_where_it_cannot_be_removed(
 
     assert (tally.new, tally.duplicates, tally.failed) == (0, 1, 0)
     assert left.exists() and "cannot be removed" in caplog.text
-    assert not any(factory.settings.inbox.rglob("*.jpg"))
+    assert not factory.in_inbox()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from Src.Librarian.incoming import FileState
-from Src.Librarian.stability import Now, StabilityTracker
+from Src.Librarian.watch.clock import Now
+from Src.Librarian.watch.stability import StabilityTracker
+from Src.Shared.disk.files import FileState
 
 DELAY, MIN_AGE = 5.0, 2.0
 START = Now(1000.0, 50_000.0)
@@ -126,6 +128,117 @@ def test_a_file_that_has_gone_is_not_asked_for(tracker: StabilityTracker) -> Non
     tracker.see("a", state(START.wall), START)
     tracker.forget("a")
     assert not list(tracker.due(after(3600))) and not len(tracker) and tracker.next_due() is None
+
+
+# Where the kernel gives no lease
+
+REST, SILENCE = 300.0, 14_400.0
+
+
+@pytest.fixture
+def patient() -> StabilityTracker:
+    return StabilityTracker(DELAY, MIN_AGE, rest_without_lease=REST, longest_silence=SILENCE)
+
+
+def rests(tracker: StabilityTracker, path: str, state: FileState, now: Now) -> bool:
+    return path in list(tracker.due(now)) and tracker.complete(path, state, now, leased=False)
+
+
+def test_without_a_lease_a_file_rests_for_long(patient: StabilityTracker) -> None:
+    new = state(START.wall)
+    patient.see("a", new, START)
+    assert not rests(patient, "a", new, after(DELAY))
+    assert patient.next_due() == START.steady + REST
+    assert not list(patient.due(after(REST - 0.25)))
+    assert rests(patient, "a", new, after(REST))
+
+
+def test_a_lease_that_is_given_later_ends_the_long_rest(patient: StabilityTracker) -> None:
+    new = state(START.wall)
+    patient.see("a", new, START)
+    assert not rests(patient, "a", new, after(DELAY))
+    assert patient.complete("a", new, after(DELAY + 1))
+
+
+def test_without_a_lease_neither_a_rename_nor_a_close_shortens_the_rest(patient: StabilityTracker) -> None:
+    new = state(START.wall)
+    patient.see("a", new, START, renamed=True)
+    patient.see("b", new, START, closed=True)
+    for path in ("a", "b"):
+        assert not patient.complete(path, new, after(DELAY), leased=False)
+        assert not patient.complete(path, new, after(REST - 0.25), leased=False)
+        assert patient.complete(path, new, after(REST), leased=False)
+
+
+def test_an_old_ctime_counts_for_the_long_rest_too_but_only_if_it_is_as_old(patient: StabilityTracker) -> None:
+    older, old = state(START.wall - REST), state(START.wall - DELAY)
+    patient.see("older", older, START)
+    patient.see("old", old, START)
+    assert rests(patient, "older", older, START)
+    assert not patient.complete("old", old, START, leased=False)
+    assert patient.complete("old", old, after(REST - DELAY), leased=False)
+
+
+def test_without_a_lease_a_file_that_was_made_and_not_closed_waits_for_its_writer(patient: StabilityTracker) -> None:
+    new = state(START.wall)
+    patient.see("a", new, START, created=True)
+    assert not patient.complete("a", new, after(REST), leased=False)
+    assert not patient.complete("a", new, after(SILENCE - 0.25), leased=False)
+    patient.see("b", new, START)  # a scan was first
+    patient.see("b", new, START, created=True)
+    assert not patient.complete("b", new, after(REST), leased=False)
+    patient.see("a", new, after(SILENCE - 0.25), closed=True)
+    assert not patient.complete("a", new, after(SILENCE), leased=False)
+    assert patient.complete("a", new, after(SILENCE + REST), leased=False)
+    assert patient.complete("b", new, after(SILENCE), leased=False), "a close that was never told of"
+
+
+def test_without_a_lease_a_file_that_grew_and_was_not_closed_since_waits_for_its_writer(
+    patient: StabilityTracker,
+) -> None:
+    patient.see("a", state(START.wall), START, created=True)
+    patient.see("a", state(START.wall), START, closed=True)
+    grown = state(START.wall + REST - 1, size=2)
+    assert not patient.complete("a", grown, after(REST), leased=False)  # this look is the first to see it
+    assert not patient.complete("a", grown, after(3 * REST), leased=False)
+    touched = state(START.wall + REST - 1, size=2)._replace(ctime_ns=int((START.wall + 3 * REST) * 1e9))
+    patient.see("a", touched, after(3 * REST))  # its mode was changed: that is no close
+    assert not patient.complete("a", touched, after(5 * REST), leased=False)
+    patient.see("a", touched, after(5 * REST), closed=True)
+    assert patient.complete("a", touched, after(6 * REST), leased=False)
+
+
+def test_a_changed_mode_or_time_does_not_look_like_a_writer(patient: StabilityTracker) -> None:
+    patient.see("a", state(START.wall), START)
+    patient.see("a", state(START.wall + 1), after(1))
+    assert patient.complete("a", state(START.wall + 1), after(1 + REST), leased=False)
+
+
+def test_where_no_closes_are_heard_of_none_is_waited_for(patient: StabilityTracker) -> None:
+    patient.hears_closes = False
+    patient.see("a", state(START.wall), START)
+    patient.see("a", state(START.wall + 1, size=2), after(1))
+    assert patient.complete("a", state(START.wall + 1, size=2), after(1 + REST), leased=False)
+    patient.hears_closes = True
+    patient.see("b", state(START.wall), START, created=True)
+    patient.missed_events()
+    assert patient.complete("b", state(START.wall), after(REST), leased=False)
+
+
+@pytest.mark.parametrize("odd", ["x", "é", "📷", "\udcff"])
+def test_a_hundred_thousand_long_names_fit_in_memory(odd: str) -> None:
+    tracker = StabilityTracker(DELAY, DELAY)
+    names = [f"/factory/Photos_Inbox/2024-12-24/{odd}{'x' * 200}{number:06d}.jpg" for number in range(2000)]
+    tracemalloc.start()
+    try:
+        for number, name in enumerate(names):
+            seen = FileState(2**30 + number, 2**60 + number, 2**60 - number, 2**33 + number, 2**20 + number)
+            tracker.see(f"{name} "[:-1], seen, after(number))  # a name of its own, as a scan has it
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used / 2000 < 750, "bytes for each"
+    assert sorted(tracker.due(after(10_000))) == names
 
 
 @dataclass

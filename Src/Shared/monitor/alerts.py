@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from Src.Shared.logs import escaped, masked
 from Src.Shared.monitor.finding import Finding, Findings, State
+from Src.Shared.words import rough_span
 
 HOLD = 2  # rounds
 HOUR = 3600.0  # seconds that a change is remembered for
@@ -134,31 +135,23 @@ def _headline(alert: Alert) -> str:
 
 
 def _paragraph(alert: Alert) -> str:
-    subject, finding, lasted = _safe(alert.subject), alert.finding, duration(alert.lasted)
+    subject, finding, lasted = _safe(alert.subject), alert.finding, rough_span(alert.lasted)
     if finding.state == "OK":
         return f"{subject} went from {alert.before} to OK, after {lasted}." + (
-            f"\nIt was: {_safe(alert.was)}" if alert.was else ""
+            f"\nIt was: {_sentence(alert.was)}" if alert.was else ""
         )
     if alert.reminder:
         first = f"{subject} is still {finding.state}, for {lasted}."
     else:
         first = f"{subject} went from {alert.before} to {finding.state}."
-    message = f"\n{_safe(finding.message)}" if finding.message else ""
-    return first + message + (f"\nWhat to do: {_safe(finding.advice)}" if finding.advice else "")
+    message = f"\n{_sentence(finding.message)}" if finding.message else ""
+    return first + message + (f"\nWhat to do: {_sentence(finding.advice)}" if finding.advice else "")
 
 
-def duration(seconds: float) -> str:
-    """In words, roughly: `12 minutes`, `1 day 2 hours`."""
-    minutes = round(seconds / 60)
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    if days:
-        minutes = 0
-    words = [
-        f"{count} {unit}{'s' * (count != 1)}"
-        for count, unit in ((days, "day"), (hours, "hour"), (minutes, "minute"))
-        if count
-    ]
-    return " ".join(words) or f"{round(seconds)} seconds"
+def _sentence(text: str) -> str:
+    """With its end: some of those that alerts go to show all lines as one."""
+    safe = _safe(text)
+    return safe if safe.endswith((".", "!", "?", "…")) else f"{safe}."
 
 
 def _safe(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from Src.Shared import words
 from Src.Shared.monitor.finding import Finding, Findings, State
 
 
@@ -31,7 +32,7 @@ class Disk:
         if percent >= self._warning and percent >= self._error:
             return {self._name: Finding("OK", details=details)}
         state: State = "ERROR" if percent < self._error else "WARNING"
-        message = f"{percent:.1f} % free ({_gigabytes(free)} of {_gigabytes(total)}) on the disk of {self._folder}"
+        message = f"{percent:.1f} % free ({words.size(free)} of {words.size(total)}) on the disk of {self._folder}"
         advice = "free space or move to a larger disk; when it is full, photos wait in the inbox"
         return {self._name: Finding(state, message, advice, details=details)}
 
@@ -52,7 +53,3 @@ def _existing(folder: Path) -> Path:
             return folder
         except FileNotFoundError:
             folder = folder.parent
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

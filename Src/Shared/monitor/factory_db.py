@@ -6,15 +6,16 @@ import time
 
 from sqlalchemy import text
 
-from Src.Shared.database import Database, LedgerTooNew, LedgerUnavailable
+from Src.Shared.database import Database, LedgerStarting, LedgerTooNew, LedgerUnavailable
 from Src.Shared.heartbeat_service import READY_LIMIT
 from Src.Shared.monitor.finding import Finding, Findings
 
 SLOW = 1.0  # seconds for an answer without any work
+STARTING_LIMIT = 120.0  # seconds that an embedded server may take to come up before anybody is alarmed
 CROWDED = 0.9  # of the connections that there may be
 
 _AWAY = (
-    "nothing is lost: photos are still filed, their rows wait in the journal. See why it does not answer "
+    "nothing is lost: photos are still filed, they are recorded later. See why it does not answer "
     "(docker logs factory_postgres, or FACTORY_DB_DATA/18/log) and start it"
 )
 
@@ -34,10 +35,20 @@ class FactoryDb:
         self._name = name
         self._database = database
         self._ready = False
+        self._starting_since: float | None = None
 
     def look(self) -> Findings:
         try:
-            return {self._name: self._look()}
+            finding = self._look()
+            self._starting_since = None
+            return {self._name: finding}
+        except LedgerStarting as error:
+            self._ready = False
+            now = time.monotonic()
+            self._starting_since = self._starting_since or now
+            if now - self._starting_since < STARTING_LIMIT:
+                return {self._name: Finding("OK", task="starting")}
+            return {self._name: Finding("ERROR", str(error), _AWAY, "away")}
         except (LedgerUnavailable, LedgerTooNew) as error:
             self._ready = False
             advice = _AWAY if isinstance(error, LedgerUnavailable) else None

@@ -14,7 +14,7 @@ State = Literal["OK", "WARNING", "ERROR", "STOPPED"]  # STOPPED: it was told to 
 
 DEADLINE = 20.0  # seconds; no round waits longer for a check
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +74,5 @@ class Check:
         try:
             self._found = self._look()
         except Exception as error:  # a defect of one check must not blind the others
-            log.exception("the check of %s failed, please report it", self.name)
+            logger.exception("the check of %s failed, please report it", self.name)
             self._found = {self.name: Finding("ERROR", f"the check failed: {error!r}", "please report it")}

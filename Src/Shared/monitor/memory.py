@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
-log = logging.getLogger(__name__)
+from Src.Shared.disk.making import PRIVATE, make_folder
+from Src.Shared.disk.whole_file import write_whole
+
+logger = logging.getLogger(__name__)
 
 
 class Memory:
@@ -29,7 +31,7 @@ class Memory:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            log.warning("%s cannot be read (%s): alerts may be told once more", self._path, error)
+            logger.warning("%s cannot be read (%s): alerts may be sent once more", self._path, error)
             return {}
         return value
 
@@ -38,15 +40,12 @@ class Memory:
         text = json.dumps(value)
         if text == self._saved:
             return
-        new = self._path.with_name(f"{self._path.name}.new")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(new, self._path)
+            make_folder(self._path.parent, PRIVATE)
+            write_whole(self._path, text.encode(), durable=False)
         except OSError as error:
             if not self._failing:
-                log.warning("%s cannot be written, after a restart alerts are told once more: %s", self._path, error)
+                logger.warning("%s cannot be written, after a restart alerts are sent once more: %s", self._path, error)
             self._failing = True
             return
         self._saved, self._failing = text, False

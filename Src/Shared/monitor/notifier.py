@@ -24,7 +24,7 @@ BACKLOG = 20  # notifications kept for a target that cannot be reached; older on
 FIRST_PAUSE, LONGEST_PAUSE = 30.0, 900.0  # seconds between tries
 STOP_LIMIT = 3.0  # seconds that a message under way may take at the end
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Target:
@@ -50,17 +50,17 @@ class Target:
                 )
             )
         except Exception as error:  # a plugin's defect
-            log.debug("%s: %s", self.name, type(error).__name__)
+            logger.debug("%s: %s", self.name, type(error).__name__)
             return False
 
     def note(self, sent: bool) -> None:
         if sent:
             if self.failing:
-                log.info("Alerts reach %s again", self.name)
+                logger.info("Alerts reach %s again", self.name)
             self.failing, self._pause, self.due = False, FIRST_PAUSE, 0.0
             return
         if not self.failing:
-            log.warning("Alerts do not reach %s; they are kept and sent again", self.name)
+            logger.warning("Alerts do not reach %s; they are kept and sent again", self.name)
         self.failing = True
         self.due = time.monotonic() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -78,7 +78,7 @@ def targets(urls: Sequence[str]) -> list[Target]:
     for number, url in enumerate(urls, start=1):
         plugin = Apprise.instantiate(url)
         if plugin is None:
-            log.warning("Number %d of ALERT_URLS is no URL that Apprise can use: no alerts go there", number)
+            logger.warning("Number %d of ALERT_URLS is no URL that Apprise can use: no alerts go there", number)
             continue
         apprise = Apprise()
         apprise.add(plugin)

@@ -6,14 +6,14 @@ import logging
 import threading
 import time
 
-from Src.Shared.cleanup_script import delete_old_heartbeats
+from Src.Shared.cleanup_script import delete_old_heartbeats, delete_old_work
 from Src.Shared.database import Database, LedgerTooNew, LedgerUnavailable
 from Src.Shared.heartbeat_service import READY_LIMIT
 from Src.Shared.monitor.finding import Findings
 
 DAY = 86400.0
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Retention:
@@ -30,8 +30,10 @@ class Retention:
             try:
                 self._database.ensure_ready(READY_LIMIT)
                 deleted = delete_old_heartbeats(self._database, self._days, stop=self._stop)
+                delete_old_work(self._database, stop=self._stop)
             except (LedgerUnavailable, LedgerTooNew):  # the check of the database tells
                 return {}
-            log.info("Deleted %d heartbeats older than %d days", deleted, self._days)
+            level = logging.INFO if deleted else logging.DEBUG
+            logger.log(level, "Deleted %d status reports older than %d days", deleted, self._days)
             self._due = time.monotonic() + DAY
         return {}

@@ -1,6 +1,6 @@
 """Does Syncthing run, and is what it does with the inbox safe and complete?
 
-Where the factory was given the password of its GUI, this Syncthing is the factory's own, and is set up as it must be.
+Where this Syncthing is the factory's own, it is set up as it must be.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from Src.Shared.monitor.finding import Finding, Findings
 from Src.Shared.syncthing.client import Syncthing, SyncthingError
 from Src.Shared.syncthing.overview import Overview, overview
 from Src.Shared.syncthing.provision import provision
+from Src.Shared.words import counted
 
 _AWAY = "see why (docker logs syncthing) and start it; photos wait on the phones meanwhile"
+_OPEN = "its pages have no password: docker compose restart syncthing gives them one"
 _TOLD_FOR = 10  # looks: that a folder was turned is told even when it is right again
 
 
@@ -22,12 +24,23 @@ class SyncthingCheck:
     """The check of Syncthing."""
 
     def __init__(
-        self, name: str, client: Syncthing, inbox: Path, *, gui_password: str | None, provision_every: float
+        self,
+        name: str,
+        client: Syncthing,
+        inbox: Path,
+        *,
+        is_ours: bool = False,
+        gui_password: str | None,
+        provision_every: float,
     ) -> None:
-        """`gui_password`: set this Syncthing up, every so many seconds; None: it is a person's own, only look."""
+        """`is_ours`: set this Syncthing up, every so many seconds; else it is a person's own, only look.
+
+        `gui_password`: for its GUI, should it have none; who gives it says that this Syncthing is ours.
+        """
         self._name = name
         self._client = client
         self._inbox = inbox
+        self._is_ours = is_ours or gui_password is not None
         self._gui_password = gui_password
         self._every = provision_every
         self._due = float("-inf")
@@ -62,11 +75,12 @@ class SyncthingCheck:
     def _provision(self, found: Overview) -> bool:
         """Sets it up where it is ours: when it is time, and at once when photos are in danger or cannot come."""
         unsafe = not found.folders or not all(one.is_receive_only for one in found.folders)
-        if self._gui_password is None or not (unsafe or time.monotonic() >= self._due):
+        if not self._is_ours or not (unsafe or time.monotonic() >= self._due):
             return False
         try:
             provision(self._client, self._inbox, self._gui_password)
-            self._not_provisioned = None
+            is_open = self._gui_password is None and not self._client.config_gui()["password"]
+            self._not_provisioned = _OPEN if is_open else None
         except SyncthingError as error:
             self._not_provisioned = f"it cannot be set up as it must be: {error}"
         self._due = time.monotonic() + self._every
@@ -100,7 +114,7 @@ def finding_of(found: Overview, turned: str | None, not_provisioned: str | None)
         "last_file_at": found.last_file_at and found.last_file_at.isoformat(),
     }
     missing = sum(one.need_files for one in folders)
-    task = f"{missing} files to come" if missing else "up to date"
+    task = f"{counted(missing, 'file')} to come" if missing else "up to date"
     task += f", {len(connected)} of {len(found.devices)} devices connected"
     reasons = [*found.warnings, *filter(None, (turned, not_provisioned))]
     if not reasons:

@@ -15,6 +15,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from Src.Shared.errors import FactoryError
 from Src.Shared.logs import escaped
 
 TIMEOUT = 10.0  # seconds
@@ -25,8 +26,10 @@ logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # what it t
 Config = dict[str, Any]  # a folder, a device, ... as Syncthing's configuration has it
 
 
-class SyncthingError(Exception):
+class SyncthingError(FactoryError):
     """Syncthing cannot be asked, or refuses. The message is one line: what, where, what to do."""
+
+    about = "syncthing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +300,7 @@ class Syncthing:
         except requests.JSONDecodeError as error:
             raise SyncthingError(self._stranger) from error
         except requests.RequestException as error:
-            raise SyncthingError(f"{self.url} cannot be asked: {escaped(str(error))}") from error
+            raise SyncthingError(f"{self.url} cannot be reached: {escaped(str(error))}") from error
 
 
 class _Answer(Config):

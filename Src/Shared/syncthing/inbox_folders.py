@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from Src.Shared.syncthing.client import RECEIVE_ONLY, Config, FolderState
+from Src.Shared.words import counted
 
 FOLDER = "photos-inbox"
 LABEL = "Photos Inbox"
@@ -25,7 +26,7 @@ REQUIRED: Config = {
     "fsWatcherEnabled": True,
 }
 
-# What the Librarian never takes (`Librarian/inbox_names.py`) need not come. Hidden: thumbnails, trash, unfinished.
+# What the Librarian never takes (`Library/inbox.py`) need not come. Hidden: thumbnails, trash, unfinished.
 IGNORES = (
     f"/{KEPT}",
     ".*",
@@ -78,7 +79,7 @@ def warnings_about(config: Config, folder: FolderState) -> list[str]:
         found.append(f"{name} is paused: no photos come")
     if folder.problem_count:
         first = f": {folder.problems[0].path}: {folder.problems[0].error}" if folder.problems else ""
-        found.append(f"{name}: {folder.problem_count} files cannot be brought over{first}")
+        found.append(f"{name}: {counted(folder.problem_count, 'file')} cannot be brought over{first}")
     return found
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,26 +14,26 @@ from typing import IO
 import psycopg2
 from sqlalchemy.engine import make_url
 
-from Src.Shared.embedded_postgres import VERSION, EmbeddedPostgres
-from Src.Shared.postmaster import is_alive, read_postmaster
+from Src.Shared.postgres.embedded import VERSION, EmbeddedPostgres
+from Src.Shared.postgres.postmaster import is_alive, read_postmaster
 from Src.Shared.settings import PROJECT_ROOT
+from Src.Testing.patience import wait_until
 
 LIMIT = 120.0  # seconds that nothing here should ever need, on whatever machine
 
 USER = """
 import sys
 from pathlib import Path
-from Src.Shared import embedded_postgres, postmaster
-from Src.Shared.embedded_postgres import EmbeddedPostgres
-postmaster.PROBE_LIMIT = embedded_postgres.STOP_LIMIT = 60.0  # a slow machine is no defect
-server = EmbeddedPostgres(Path(sys.argv[1]))
+from Src.Shared.limits import Limits
+from Src.Shared.postgres.embedded import EmbeddedPostgres
+server = EmbeddedPostgres(Path(sys.argv[1]), limits=Limits(probe=60.0, stop=60.0))  # a slow machine is no defect
 print(server.ensure_running(), flush=True)
 sys.stdin.readline()
 """
 
 
 class UserProcess:
-    """Another process that uses the server until it is told to end, or killed."""
+    """Another process that uses the server until a signal stops it, or killed."""
 
     def __init__(self, data: Path) -> None:
         self.process = subprocess.Popen(
@@ -108,6 +107,7 @@ def is_up(data: Path) -> bool:
 def kill_server(data: Path) -> None:
     """kill -9 of the server's first process, as the kernel does it when memory runs out."""
     pid = pid_of(data)
+    assert is_alive(pid, cluster_of(data)), "the pid of another process may stand there, even our own"
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not is_alive(pid, cluster_of(data)))
 
@@ -120,22 +120,6 @@ def stop_for_good(server: EmbeddedPostgres, data: Path) -> None:
             os.kill(postmaster.pid, signal.SIGCONT)
             os.kill(postmaster.pid, signal.SIGQUIT)
         wait_until(lambda: not is_up(data))
-
-
-def wait_until(condition: Callable[[], bool], limit: float = LIMIT) -> None:
-    end = time.monotonic() + limit
-    while True:
-        asked = time.monotonic()
-        if condition():
-            return
-        assert time.monotonic() < end, "it did not happen in time"
-        sleep_after_asking(asked)
-
-
-def sleep_after_asking(asked: float) -> None:
-    """For who asks again and again, since then: to ask is work, and what is waited for needs the machine too."""
-    took = time.monotonic() - asked
-    time.sleep(min(0.5, max(0.01, 3 * took)))
 
 
 def ask(url: str, sql: str) -> str:

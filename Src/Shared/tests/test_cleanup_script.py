@@ -14,10 +14,11 @@ import pytest
 from sqlalchemy import event, text
 
 from Src.Shared import cleanup_script
-from Src.Shared.cleanup_script import delete_old_heartbeats
+from Src.Shared.cleanup_script import delete_old_heartbeats, delete_old_work
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import PROJECT_ROOT, Settings
-from Src.Shared.tests.postgres_helpers import LIMIT, wait_until
+from Src.Shared.tests.postgres_helpers import LIMIT
+from Src.Testing.patience import wait_until
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_the_command_deletes_once(heartbeats: Database, factory_settings: Settin
         COMMAND, cwd=PROJECT_ROOT, env=_environment(factory_settings), capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    assert "Deleted 40 heartbeats older than 60 days" in ran.stderr
+    assert "Deleted 40 status reports older than 60 days" in ran.stderr
     assert _counts(heartbeats) == (60, 1, 1)
 
 
@@ -162,3 +163,35 @@ def test_what_is_wrong_is_exit_code_2(
     assert ran.returncode == 2
     assert says in ran.stderr
     assert "hidden" not in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_operations_and_hashes_go_when_they_are_old(database: Database) -> None:
+    with database.session() as session:
+        for days in (29, 31):
+            session.execute(
+                text(
+                    "INSERT INTO operations (id, kind, parameters, who, is_scheduled, status, done, errors, runs, "
+                    "host, pid, created_at, heartbeat_at) SELECT gen_random_uuid(), 'import', '{}', 'me', false, "
+                    "status, 0, 0, 1, 'here', 1, now(), now() - make_interval(days => :days) "
+                    "FROM unnest(ARRAY['completed', 'running']) AS status"
+                ),
+                {"days": days},
+            )
+        for days in (89, 91):
+            session.execute(
+                text(
+                    "INSERT INTO hash_cache VALUES (gen_random_uuid(), '/a', '', NULL, 1, 1, NULL, repeat('a', 64), "
+                    "now() - make_interval(days => :days))"
+                ),
+                {"days": days},
+            )
+    assert delete_old_work(database, batch=1) == 3
+    assert delete_old_work(database) == 0
+    with database.session() as session:
+        left = session.execute(
+            text(
+                "SELECT (SELECT count(*) FROM operations WHERE heartbeat_at > now() - interval '30 days'), "
+                "(SELECT count(*) FROM hash_cache WHERE seen_at > now() - interval '90 days')"
+            )
+        ).one()
+    assert tuple(left) == (2, 1)

@@ -18,14 +18,15 @@ from sqlalchemy.engine import make_url
 
 from Src.Shared import migrations
 from Src.Shared.database import Database
-from Src.Shared.embedded_postgres import EmbeddedPostgres
 from Src.Shared.migrations import migrate
+from Src.Shared.postgres.embedded import EmbeddedPostgres
 from Src.Shared.tests.postgres_helpers import ask
 
 INSERT = text("""
     INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, media_kind, mime_type,
         captured_at, date_source, location, camera_model, ingested_at)
-    SELECT uuidv7(), hash, size, hash, hash, hash, kind, '', captured_at, 'mtime', location, camera, ingested_at
+    SELECT uuidv7(), hash, size, hash, hash, 'Originals/2024/2024-01-01/' || hash, kind, '', captured_at, 'mtime',
+        location, camera, ingested_at
     FROM json_to_recordset(CAST(:rows AS json)) AS new (hash text, size bigint, kind text, captured_at timestamp,
         location jsonb, camera text, ingested_at timestamptz)
 """)

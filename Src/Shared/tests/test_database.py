@@ -19,17 +19,26 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, Programm
 from sqlalchemy.pool import QueuePool
 
 from Src.Shared import database as module
-from Src.Shared import pg_connection
-from Src.Shared.database import Database, LedgerUnavailable, _one_line, get_db_session
-from Src.Shared.embedded_postgres import EmbeddedPostgres, running_url
+from Src.Shared.database import Database, LedgerUnavailable, get_db_session
+from Src.Shared.ledger_way import one_line
+from Src.Shared.limits import Limits
+from Src.Shared.postgres import connection as pg_connection
+from Src.Shared.postgres.embedded import EmbeddedPostgres, running_url
+from Src.Shared.postgres.roles import ADMIN
 from Src.Shared.settings import Settings, load_settings
-from Src.Shared.tests.postgres_helpers import ask, is_up, kill_server, pid_of, stop_for_good, wait_until
+from Src.Shared.tests.postgres_helpers import ask, is_up, kill_server, pid_of, stop_for_good
+from Src.Testing.patience import wait_until
+from Src.Testing.surroundings import PATIENT
 
 
 @pytest.fixture
 def own(postgres_folder: Path) -> Iterator[Database]:
     """A ledger on a server of its own, to treat badly."""
-    settings = load_settings({"FACTORY_DATA": str(postgres_folder)}, Path("no.env"))
+    settings = load_settings(
+        {"FACTORY_DATA": str(postgres_folder), "FACTORY_DB_DATA": str(postgres_folder / "factory-db-data")},
+        Path("no.env"),
+        PATIENT,
+    )
     database = Database(settings)
     yield database
     database.dispose()
@@ -71,11 +80,9 @@ def test_connections_are_used_again(database: Database) -> None:
     assert _one(database, "SELECT pg_backend_pid()") == _one(database, "SELECT pg_backend_pid()")
 
 
-def test_the_server_knows_who_we_are_and_our_limits(
-    factory_settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LOCK_LIMIT", 600.0)
-    database = Database(factory_settings, service="librarian", answer_limit=47)
+def test_the_server_knows_who_we_are_and_our_limits(factory_settings: Settings) -> None:
+    patient = replace(factory_settings, limits=Limits(lock=600.0))
+    database = Database(patient, service="librarian", answer_limit=47)
     try:
         assert _one(database, "SELECT current_setting('application_name')") == "librarian"
         assert _one(database, "SELECT current_setting('statement_timeout')") == "47s"
@@ -180,7 +187,7 @@ def test_after_an_error_of_the_data_the_connection_is_kept(database: Database) -
     ],
 )
 def test_what_the_driver_says_in_lines_is_said_in_sentences(told: str, line: str) -> None:
-    assert _one_line(psycopg2.OperationalError(told)) == line
+    assert one_line(psycopg2.OperationalError(told)) == line
 
 
 def _unreachable(settings: Settings, url: str, service: str = "test") -> str:
@@ -207,24 +214,23 @@ def test_no_such_host_or_database(factory_settings: Settings) -> None:
     assert "nothing_here" in _unreachable(factory_settings, url.render_as_string(hide_password=False))
 
 
-def test_something_that_listens_but_says_nothing(factory_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECT_LIMIT", 0.2)
+def test_something_that_listens_but_says_nothing(factory_settings: Settings) -> None:
+    impatient = replace(factory_settings, limits=Limits(connect=0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        assert "0.2 s" in _unreachable(factory_settings, f"postgresql+psycopg2://u@127.0.0.1:{port}/d")
+        assert "0.2 s" in _unreachable(impatient, f"postgresql+psycopg2://u@127.0.0.1:{port}/d")
 
 
 def test_a_server_that_is_full(factory_settings: Settings, database: Database) -> None:
     name = make_url(factory_settings.database_url or "").database
     _one(database, "SELECT 1")
-    with database.session() as session:
-        session.execute(text("CREATE ROLE visitor LOGIN CONNECTION LIMIT 0"))
+    as_admin = make_url(factory_settings.database_url or "").set(username=ADMIN).render_as_string()
+    ask(as_admin, "CREATE ROLE visitor LOGIN CONNECTION LIMIT 0")
     try:
         url = make_url(factory_settings.database_url or "").set(username="visitor", database=name)
         assert "too many connections" in _unreachable(factory_settings, url.render_as_string(hide_password=False))
     finally:
-        with database.session() as session:
-            session.execute(text("DROP ROLE visitor"))
+        ask(as_admin, "DROP ROLE visitor")
 
 
 def _end_on_the_server(settings: Settings, pid: object) -> None:
@@ -269,11 +275,8 @@ def test_a_server_that_became_read_only(database: Database) -> None:
     assert _one(database, "SELECT pg_backend_pid()") != pid  # a new connection may lead to the new primary
 
 
-def test_a_lock_that_is_held_for_long(
-    factory_settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "LOCK_LIMIT", 0.2)
-    waiting = Database(factory_settings)
+def test_a_lock_that_is_held_for_long(factory_settings: Settings, database: Database) -> None:
+    waiting = Database(replace(factory_settings, limits=replace(PATIENT, lock=0.2)))
     with database.session() as session:
         session.execute(text("LOCK TABLE ingest_events"))
         with pytest.raises(LedgerUnavailable, match="lock timeout"):
@@ -353,7 +356,7 @@ def test_other_connections_of_the_process_keep_their_ways(factory_settings: Sett
 
 def test_it_is_started_and_migrated_when_needed(own: Database, postgres_folder: Path) -> None:
     data = _data(own, postgres_folder)
-    assert running_url(data) is None
+    assert running_url(data, PATIENT) is None
     own.ensure_ready()
     assert _one(own, "SELECT count(*) FROM media_assets") == 0
     own.close()
@@ -399,13 +402,13 @@ def test_a_server_that_is_stopped_is_an_outage_soon(
         connection.answer_limit = 0.3
         with pytest.raises(LedgerUnavailable, match="did not answer"):  # on the open connection
             _one(own)
-        with monkeypatch.context() as impatient:
-            impatient.setattr(module, "CONNECT_LIMIT", 0.3)
-            own._engine = None  # the next one knows the new limit
-            with pytest.raises(LedgerUnavailable, match="did not answer"):  # on a new one
-                _one(own)
-            with pytest.raises(LedgerUnavailable, match="did not answer"):
-                own.ensure_ready()
+        own._limits, patience = replace(own._limits, connect=0.3), own._limits
+        own._engine = None  # the next one knows the new limit
+        with pytest.raises(LedgerUnavailable, match="did not answer"):  # on a new one
+            _one(own)
+        with pytest.raises(LedgerUnavailable, match="did not answer"):
+            own.ensure_ready()
+        own._limits = patience
     finally:
         own._engine = None
         for process in (pid, backend):
@@ -415,7 +418,11 @@ def test_a_server_that_is_stopped_is_an_outage_soon(
 
 
 def test_an_embedded_server_that_cannot_start_is_an_outage(postgres_folder: Path) -> None:
-    settings = load_settings({"FACTORY_DATA": str(postgres_folder)}, Path("no.env"))
+    settings = load_settings(
+        {"FACTORY_DATA": str(postgres_folder), "FACTORY_DB_DATA": str(postgres_folder / "factory-db-data")},
+        Path("no.env"),
+        PATIENT,
+    )
     (settings.db_data / "17").mkdir(parents=True)
     (settings.db_data / "17" / "PG_VERSION").write_text("17")
     with pytest.raises(LedgerUnavailable, match="PostgreSQL 17"):
@@ -435,7 +442,7 @@ def test_a_new_socket_folder_after_a_restart_is_found(own: Database, postgres_fo
 def test_close_leaves_the_server_to_others(own: Database, postgres_folder: Path) -> None:
     data = _data(own, postgres_folder)
     own.ensure_ready()
-    other = EmbeddedPostgres(data)
+    other = EmbeddedPostgres(data, limits=PATIENT)
     other.ensure_running()
     own.close()
     assert is_up(data)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from Src.Shared.docker_api import CONTAINERS, LINE_LIMIT, Container, DockerApi, DockerUnavailable, LogLine
-from Src.Shared.tests.postgres_helpers import wait_until
+from Src.Testing.patience import wait_until
 
 PATIENCE = 60  # seconds
 
@@ -105,6 +105,16 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     yield engine
     engine.server.shutdown()
     engine.server.server_close()
+
+
+def test_a_stack_with_a_name_asks_for_its_own_containers(engine: Engine) -> None:
+    engine.add("second_librarian", RUNNING, log=frame(1, b"2026-05-01T10:00:00Z hello\n"))
+    engine.add("librarian", EXITED)
+    api = DockerApi(engine.host, "second", timeout=PATIENCE)
+    assert [(one.service, one.name, one.state) for one in api.containers()] == [
+        ("librarian", "second_librarian", "running")
+    ]
+    assert [line.text for line in api.log_lines("librarian")] == ["hello"]
 
 
 def test_containers_of_the_factory_as_they_are(engine: Engine) -> None:

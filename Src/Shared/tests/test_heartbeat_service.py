@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,15 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, text
+from sqlalchemy.exc import ProgrammingError
 
 from Src.Shared import heartbeat_service as module
 from Src.Shared import liveness
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.heartbeat_service import HeartbeatService
-from Src.Shared.liveness import LivenessFile, problem_with
+from Src.Shared.instance import Instance
+from Src.Shared.liveness import LivenessFile, Lives, problem_with
 from Src.Shared.models import SystemStatus, SystemStatusHistory
 from Src.Shared.settings import PROJECT_ROOT
-from Src.Shared.tests.postgres_helpers import wait_until
+from Src.Testing.patience import wait_until
 
 HOUR = 3600.0
 
@@ -137,6 +140,16 @@ def test_a_change_of_task_waits_for_the_next_heartbeat(database: Database) -> No
     assert _history(database) == [("OK", "starting"), ("WARNING", "file 1000"), ("OK", "stopped")]
 
 
+def test_the_end_of_waiting_is_written_at_once(database: Database) -> None:
+    """Else a service that began before its database would seem to wait for it until the next heartbeat."""
+    with _beating(database) as service:
+        wait_until(lambda: len(_history(database)) == 1)
+        service.report("OK", "waiting for the database", waits=True)
+        service.report("OK", "watching")
+        wait_until(lambda: len(_history(database)) == 2)
+    assert _history(database) == [("OK", "starting"), ("OK", "watching"), ("OK", "stopped")]
+
+
 def test_a_status_that_flaps_is_not_written_each_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHANGE_INTERVAL", HOUR)
     with _beating(database) as service:
@@ -167,6 +180,30 @@ def test_both_tables_agree(database: Database) -> None:
                 )
             )
     assert same
+
+
+def _statuses(database: Database) -> list[tuple[str, str | None, str | None]]:
+    with database.session() as session:
+        rows = session.scalars(select(SystemStatus).order_by(SystemStatus.instance)).all()
+    return [(row.instance, row.host, row.message) for row in rows]
+
+
+def test_two_instances_never_write_over_each_other(database: Database) -> None:
+    here, there = Instance("nas/1", "nas"), Instance("attic/1", "attic")
+    with _beating(database, instance=here) as one, _beating(database, instance=there) as other:
+        one.report("WARNING", "watching", "from the nas")
+        other.report("ERROR", "watching", "from the attic")
+        told = [("attic/1", "attic", "from the attic"), ("nas/1", "nas", "from the nas")]
+        wait_until(lambda: _statuses(database) == told)
+    with database.session() as session:
+        rows = session.execute(select(SystemStatusHistory.instance, SystemStatusHistory.host).distinct()).all()
+    assert sorted(map(tuple, rows)) == [("attic/1", "attic"), ("nas/1", "nas")]
+
+
+def test_one_that_runs_on_another_machine_now_takes_over_its_row(database: Database) -> None:
+    for host in ("nas", "attic"):
+        with _beating(database, instance=Instance("1", host)):
+            wait_until(lambda host=host: [(one, at) for one, at, _ in _statuses(database)] == [("1", host)])  # type: ignore[misc]
 
 
 def test_hostile_text_is_written(database: Database) -> None:
@@ -222,6 +259,27 @@ def test_any_other_error_is_survived_too(database: Database, caplog: pytest.LogC
         wait_until(lambda: "a bug" in caplog.text)
         outage.error = None
         wait_until(lambda: len(_history(database)) > 0)
+
+
+def test_a_database_that_is_exchanged_for_an_empty_one_gets_its_tables_and_no_traceback_is_told(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with _beating(database, interval=0.05) as service:
+        wait_until(lambda: len(_history(database)) > 0)
+        with database.session() as session:
+            session.execute(text("DROP SCHEMA public CASCADE"))
+            session.execute(text("CREATE SCHEMA public"))
+        wait_until(lambda: "another or a new database" in caplog.text)
+        service.report("OK", "watching")
+        wait_until(lambda: _has_beaten(database))
+    assert "Traceback" not in caplog.text
+
+
+def _has_beaten(database: Database) -> bool:
+    try:
+        return bool(_history(database))
+    except ProgrammingError:
+        return False
 
 
 def test_after_an_outage_the_next_heartbeat_comes_soon(database: Database) -> None:
@@ -305,3 +363,59 @@ def test_the_health_check_is_light_and_says_one_line(tmp_path: Path) -> None:
     assert (dead.returncode, dead.stdout.count("\n")) == (1, 1)
     assert (alive.returncode, alive.stdout) == (0, "alive\n")
     assert "sqlalchemy" not in alive.stderr and "psycopg2" not in alive.stderr
+
+
+# -- a loop that stands still ------------------------------------------------------------------------------
+
+
+def test_a_loop_that_stands_still_says_so_and_that_it_moves_again(database: Database) -> None:
+    with _beating(database, loop_limit=0.3) as service:
+        service.report("OK", "filing")
+        service.touch()
+        wait_until(lambda: ("ERROR", "filing") in _history(database))
+        latest = _latest(database)
+        assert re.fullmatch(r"the loop has stood still for \d+ s", latest.message or "")
+        assert latest.current_task == "filing", "what it was at"
+        moving = threading.Event()
+
+        def move() -> None:
+            while not moving.wait(0.05):
+                service.touch()
+
+        thread = threading.Thread(target=move)
+        thread.start()
+        try:
+            wait_until(lambda: _latest(database).status == "OK")
+            assert _latest(database).message is None
+        finally:
+            moving.set()
+            thread.join()
+        wait_until(lambda: _latest(database).status == "ERROR")
+    assert _latest(database).current_task == "stopped" and _latest(database).status == "OK"
+
+
+def test_a_service_whose_loop_was_never_seen_is_not_blamed(database: Database) -> None:
+    with _beating(database, interval=0.05, loop_limit=0.05):
+        wait_until(lambda: len(_history(database)) > 5)
+    assert {status for status, _ in _history(database)} == {"OK"}
+
+
+def test_a_standing_loop_does_not_hide_a_stop(database: Database) -> None:
+    with _beating(database, loop_limit=0.05) as service:
+        service.touch()
+        wait_until(lambda: ("ERROR", "starting") in _history(database))
+        service.stop()
+        assert (_latest(database).status, _latest(database).current_task) == ("OK", "stopped")
+
+
+def test_who_stands_still_on_this_machine(tmp_path: Path) -> None:
+    lives = Lives(tmp_path, loop_limit=10.0)
+    assert lives.age("librarian") is None and lives.stands_still("librarian", HOUR) is None
+    file = tmp_path / "librarian.alive"
+    file.touch()
+    assert lives.stands_still("librarian", HOUR) is None, "it moves"
+    long_ago = time.time() - 100
+    os.utime(file, (long_ago, long_ago))
+    assert lives.stands_still("librarian", 5.0) is None, "it may be of another machine: the heartbeats go on"
+    still = lives.stands_still("librarian", HOUR)
+    assert still is not None and 100 <= still < 200

@@ -95,3 +95,35 @@ def test_an_id_tells_its_millisecond(milliseconds: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time_ns", lambda: milliseconds * 1_000_000)
         assert new_id().int >> 80 == milliseconds
+
+
+BAD_PATHS = [
+    *("", "a.jpg", "/etc/passwd", "../../etc/passwd", "Originals/../inbox/x", "Originals/2024/2024-01-01/"),
+    *("Originals/2024/2024-01-01/..", "Originals/2024/2024-01-01/.", "Originals/2024/2024-01-01/a/b.jpg"),
+    *("Originals/2024/2024-01-01/../2024-01-02/a.jpg", "Originals/2023/2024-01-01/a.jpg", "x\nOriginals/2024/a.jpg"),
+    *("Originals//2024-01-01/a.jpg", "originals/2024/2024-01-01/a.jpg", "Originals/2024/2024-01-01\n/a.jpg"),
+]
+
+
+@pytest.mark.parametrize("path", BAD_PATHS)
+def test_a_path_that_is_none_of_an_original_is_refused(database: Database, path: str) -> None:
+    with pytest.raises(IntegrityError, match="ck_media_assets_final_path"), database.session() as session:
+        session.add(_asset(final_path=path))
+    event = IngestEvent(fate="duplicate", source="inbox", original_name="a", original_path="a", final_path=path)
+    with pytest.raises(IntegrityError, match="ck_ingest_events_final_path"), database.session() as session:
+        session.add(event)
+
+
+@pytest.mark.parametrize("sha256", ["", "a" * 63, "A" * 64, "../" * 21 + "a", "a" * 63 + "\n"])
+def test_a_hash_that_is_none_is_refused(database: Database, sha256: str) -> None:
+    with pytest.raises(IntegrityError, match="ck_media_assets_file_hash"), database.session() as session:
+        session.add(_asset(file_hash=sha256))
+    event = IngestEvent(fate="failed", source="inbox", original_name="a", original_path="a", file_hash=sha256)
+    with pytest.raises(IntegrityError, match="ck_ingest_events_file_hash"), database.session() as session:
+        session.add(event)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "line\nbreak.jpg", "\\xe9 \\\\.jpg", "...", ".hidden", "a.", "日本.jpg"])
+def test_any_name_that_a_file_may_have_is_taken(database: Database, name: str) -> None:
+    with database.session() as session:
+        session.add(_asset(final_path=f"Originals/1826/1826-01-01/{name}"))

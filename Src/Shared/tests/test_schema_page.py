@@ -57,8 +57,13 @@ def test_every_index_is_described_and_no_other(table: str) -> None:
     ("table", "values"),
     [
         ("ingest_events", models.FATES),
+        ("ingest_events", models.SOURCES),
+        ("original_findings", models.FINDINGS),
         ("inbox_files", models.INBOX_STATES),
         ("system_status", models.SERVICE_STATUSES),
+        ("acts", models.ACT_STATUSES),
+        ("overlay_events", models.OVERLAY_FIELDS),
+        ("operations", models.OPERATION_STATUSES),
     ],
 )
 def test_every_allowed_value_is_named(table: str, values: tuple[str, ...]) -> None:

@@ -23,18 +23,21 @@ from Src.Shared.heartbeat_service import HeartbeatService
 from Src.Shared.models import SystemStatus, SystemStatusHistory
 from Src.Shared.monitor.tests.receivers import HttpReceiver, http_receiver, smtp_receiver
 from Src.Shared.settings import PROJECT_ROOT, Settings
-from Src.Shared.tests.forwarder import Forwarder
-from Src.Shared.tests.postgres_helpers import LIMIT, wait_until
+from Src.Shared.tests.postgres_helpers import LIMIT
+from Src.Testing.forwarder import Forwarder
+from Src.Testing.patience import wait_until
+from Src.Testing.roles import as_service
 
 COMMAND = [sys.executable, "-m", "Src.Shared.service_monitor"]
 # The same on a machine that may stand still for seconds: that is no outage here, and no news.
 PATIENT = """
 import os, sys
-from Src.Shared import database, heartbeat_service, service_monitor
+from Src.Shared import heartbeat_service, service_monitor
+from Src.Shared.limits import Limits
 from Src.Shared.monitor import factory_db, notifier
-database.CONNECT_LIMIT = database.LOCK_LIMIT = service_monitor._ANSWER_LIMIT = factory_db.SLOW = 600.0
+service_monitor._ANSWER_LIMIT = factory_db.SLOW = 600.0
 heartbeat_service.STOP_LIMIT = notifier.STOP_LIMIT = float(os.environ["TEST_STOP_LIMIT"])
-sys.exit(service_monitor.main())
+sys.exit(service_monitor.main(limits=Limits(connect=600.0, lock=600.0)))
 """
 
 
@@ -48,7 +51,7 @@ class Process:
         environment |= {
             "PYTHONPATH": str(PROJECT_ROOT),
             "FACTORY_DATA": str(settings.data),
-            "DATABASE_URL": str(settings.database_url).replace("+psycopg2", ""),
+            "DATABASE_URL": str(as_service(settings, "service-monitor").database_url).replace("+psycopg2", ""),
             "TZ": "Europe/Berlin",
             "MONITOR_INTERVAL": "0.2",
             "HEARTBEAT_INTERVAL": "1",
@@ -282,10 +285,10 @@ def test_old_heartbeats_go_and_the_database_may_come_later(database: Database, f
         wait_until(lambda: "refused" in running.said)
         forwarder.reopen()
         wait_until(lambda: len(history(database, "librarian")) < 100)
-        wait_until(lambda: "heartbeats older than 60 days" in running.said)
+        wait_until(lambda: "status reports older than 60 days" in running.said)
         running.stop()
     forwarder.cut()
-    assert running.said.count("heartbeats older than 60 days") == 1
+    assert running.said.count("status reports older than 60 days") == 1
     assert 59 <= len(history(database, "librarian")) <= 60
 
 

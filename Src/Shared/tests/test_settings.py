@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import grp
 import os
 import re
 from pathlib import Path
@@ -23,6 +24,13 @@ COMPOSE_ONLY = {  # read by docker-compose.yml, see Stack/tests/test_compose_fil
     "SYNC_PORT",
     "SYNCTHING_GUI_ADDRESS",
     "SYNCTHING_GUI_PORT",
+    "FACTORY_SECRETS",
+    "SYNCTHING_CONFIG",
+    "SYNCTHING",
+    "POSTGRES_IMAGE",
+    "SYNCTHING_IMAGE",
+    "DOCKER_PROXY_IMAGE",
+    "PYTHON_IMAGE",
 }
 
 
@@ -58,7 +66,8 @@ def test_the_example_shows_the_defaults(name: str, tmp_path: Path) -> None:
         value = value and str(PROJECT_ROOT / value)
     # The other parts of the URL are read where there is a host.
     rest = {"DB_HOST": "db"} if name.startswith("DB_") else {}
-    assert load_settings({name: value, **rest}, NO_FILE) == load_settings(rest, NO_FILE)
+    shown = dataclasses.replace(load_settings({name: value, **rest}, NO_FILE), db_data_is_given=False)
+    assert shown == load_settings(rest, NO_FILE)
 
 
 def test_every_variable_of_the_example_is_commented_out() -> None:
@@ -142,8 +151,16 @@ def test_tiles_may_be_anywhere(address: str) -> None:
 
 
 def test_no_number_of_workers_means_all_cores() -> None:
-    assert load_settings({}, NO_FILE).workers == len(os.sched_getaffinity(0))
-    assert load_settings({"WORKERS": "3"}, NO_FILE).workers == 3
+    assert load_settings({}, NO_FILE).readers == len(os.sched_getaffinity(0))
+    assert load_settings({"READERS": "3"}, NO_FILE).readers == 3
+
+
+@pytest.mark.parametrize(("now", "before"), sorted(module.RENAMED.items()))
+def test_a_setting_of_an_earlier_name_is_still_read(now: str, before: str) -> None:
+    assert now in _example() and before not in _example()
+    by_now = load_settings({now: "3"}, NO_FILE)
+    assert by_now != load_settings({}, NO_FILE)
+    assert load_settings({before: "3"}, NO_FILE) == load_settings({now: "3", before: "5"}, NO_FILE) == by_now
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
@@ -179,3 +196,23 @@ def test_a_host_may_be_a_socket_or_ipv6(host: str) -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         load_settings({}, NO_FILE).batch_size = 3  # type: ignore[misc]
+
+
+def test_a_group_by_name_or_number() -> None:
+    ours = grp.getgrgid(os.getegid())
+    if ours.gr_gid != 0:
+        assert load_settings({"FACTORY_GROUP": ours.gr_name}, NO_FILE).group == ours.gr_gid
+        assert load_settings({"FACTORY_GROUP": str(ours.gr_gid)}, NO_FILE).group == ours.gr_gid
+    assert load_settings({}, NO_FILE).group is None
+
+
+@pytest.mark.parametrize("group", ["no such group", "0", "-1", "4294967295", "1.5"])
+def test_a_group_that_is_none_is_refused(group: str) -> None:
+    with pytest.raises(SettingsError, match=f"^FACTORY_GROUP={group}: "):
+        load_settings({"FACTORY_GROUP": group}, NO_FILE)
+
+
+def test_only_a_group_that_one_is_in_can_be_given_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    with pytest.raises(SettingsError, match="not in that group"):
+        load_settings({"FACTORY_GROUP": "54321"}, NO_FILE)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from Src.Shared.monitor import alerts as module
-from Src.Shared.monitor.alerts import TITLE_LIMIT, Alert, Alerts, Notification, duration
+from Src.Shared.monitor.alerts import TITLE_LIMIT, Alert, Alerts, Notification
 from Src.Shared.monitor.finding import Finding, State
 
 OK: State = "OK"
@@ -183,21 +183,21 @@ def alert(
 def test_an_alert_says_what_changed_why_and_what_to_do() -> None:
     said = notification([alert("ERROR", "the disk is full")])
     assert said.title == "Photo Factory: librarian ERROR"
-    assert said.body == "librarian went from OK to ERROR.\nthe disk is full\nWhat to do: free space" + SIGNED
+    assert said.body == "librarian went from OK to ERROR.\nthe disk is full.\nWhat to do: free space." + SIGNED
     assert said.kind == "failure"
 
 
 def test_its_end_says_how_long_it_lasted_and_what_it_was() -> None:
     said = notification([alert("OK", before="ERROR")])
     assert said.title == "Photo Factory: librarian OK again"
-    assert said.body == "librarian went from ERROR to OK, after 12 minutes.\nIt was: the disk is full" + SIGNED
+    assert said.body == "librarian went from ERROR to OK, after 12 minutes.\nIt was: the disk is full." + SIGNED
     assert said.kind == "success"
 
 
 def test_a_reminder_says_for_how_long() -> None:
     said = notification([alert("WARNING", "nearly full", before="WARNING", reminder=True)])
     assert said.title == "Photo Factory: librarian still WARNING"
-    assert said.body.startswith("librarian is still WARNING, for 12 minutes.\nnearly full\n")
+    assert said.body.startswith("librarian is still WARNING, for 12 minutes.\nnearly full.\n")
     assert said.kind == "warning"
 
 
@@ -217,19 +217,3 @@ def test_names_in_messages_steer_nothing_and_passwords_are_masked() -> None:
     assert len(said.body) < 1200
     many = notification([alert("ERROR", subject=f"container {number}") for number in range(50)])
     assert len(many.title) <= TITLE_LIMIT
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 seconds"),
-        (29, "29 seconds"),
-        (60, "1 minute"),
-        (3600, "1 hour"),
-        (3660, "1 hour 1 minute"),
-        (90060, "1 day 1 hour"),
-        (2 * 86400, "2 days"),
-    ],
-)
-def test_durations_in_words(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

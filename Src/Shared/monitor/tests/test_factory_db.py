@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from Src.Shared.database import Database
+from Src.Shared.database import Database, LedgerStarting
+from Src.Shared.disk.locks import locked
 from Src.Shared.monitor import factory_db as module
 from Src.Shared.monitor.factory_db import FactoryDb
 from Src.Shared.monitor.finding import Finding
 from Src.Shared.settings import Settings, load_settings
-from Src.Shared.tests.postgres_helpers import is_up, kill_server, wait_until
+from Src.Shared.tests.postgres_helpers import is_up, kill_server
+from Src.Testing.patience import wait_until
+from Src.Testing.surroundings import PATIENT
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +49,28 @@ def test_one_that_is_away_is_one_line(factory_settings: Settings) -> None:
     assert found.advice is not None and "nothing is lost" in found.advice
 
 
+@pytest.mark.ledger
+def test_an_embedded_one_that_is_starting_alarms_nobody_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process makes it: at a first start on a slow machine that takes a minute."""
+    folder = tmp_path / "db"
+    folder.mkdir()
+    settings = load_settings({"FACTORY_DATA": str(tmp_path), "FACTORY_DB_DATA": str(folder)}, env_file=tmp_path / "no")
+    monkeypatch.setattr(module, "READY_LIMIT", 0.1)
+    database = Database(settings)
+    with locked(folder / "start.lock", time.monotonic() + 60):
+        with pytest.raises(LedgerStarting, match="has not come up yet"):
+            database.ensure_ready(0.1)
+        check = FactoryDb("factory-db", database)
+        assert check.look()["factory-db"] == Finding("OK", task="starting")
+        monkeypatch.setattr(module, "STARTING_LIMIT", 0.0)
+        found = check.look()["factory-db"]
+    assert (found.state, found.task) == ("ERROR", "away")
+    assert found.message is not None and "start.lock" in found.message
+    database.close()
+
+
 def test_one_that_is_read_only(database: Database) -> None:
     with database.session() as session:
         name = session.scalar(text("SELECT current_database()"))
@@ -71,7 +97,11 @@ def test_one_that_is_slow(database: Database, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def embedded(postgres_folder: Path) -> Iterator[Database]:
-    settings = load_settings({"FACTORY_DATA": str(postgres_folder)}, env_file=postgres_folder / "no.env")
+    settings = load_settings(
+        {"FACTORY_DB_DATA": str(postgres_folder / "factory-db-data")},
+        env_file=postgres_folder / "no.env",
+        limits=PATIENT,
+    )
     database = Database(settings)
     yield database
     database.close()

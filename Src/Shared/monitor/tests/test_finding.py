@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from Src.Shared.monitor.finding import Check, Finding, Findings
-from Src.Shared.tests.postgres_helpers import LIMIT, wait_until
+from Src.Shared.tests.postgres_helpers import LIMIT
+from Src.Testing.patience import wait_until
 
 FINE: Findings = {"thing": Finding("OK")}
 HOUR = 3600.0

@@ -12,7 +12,7 @@ from Src.Shared.monitor import notifier as module
 from Src.Shared.monitor.alerts import Notification
 from Src.Shared.monitor.notifier import Notifier
 from Src.Shared.monitor.tests.receivers import http_receiver, smtp_receiver
-from Src.Shared.tests.postgres_helpers import wait_until
+from Src.Testing.patience import wait_until
 
 DISK_FULL = Notification("Photo Factory: vault disk ERROR", "vault disk went from OK to ERROR.\n1.0 % free", "failure")
 

@@ -109,3 +109,15 @@ def test_a_wrong_key_is_told_without_it(syncthing: RealSyncthing, inbox: Path) -
     found = SyncthingCheck("syncthing", client, inbox, gui_password=None, provision_every=HOUR).look()["syncthing"]
     assert found.state == "ERROR"
     assert found.message is not None and "SYNCTHING_API_KEY" in found.message and "a-wrong-key" not in found.message
+
+
+def test_without_its_password_it_is_set_up_too_and_open_pages_are_told(syncthing: RealSyncthing, inbox: Path) -> None:
+    """As in the stack, where Syncthing gets the password by itself before it listens, and the monitor never."""
+    client = syncthing.client
+    check = SyncthingCheck("syncthing", client, inbox, is_ours=True, gui_password=None, provision_every=0.0)
+    found = check.look()["syncthing"]
+    assert [one["id"] for one in client.config_folders()] == [FOLDER]
+    assert found.state == "WARNING"
+    assert found.message is not None and "its pages have no password" in found.message
+    client.change_gui({"user": "factory", "password": "sesame"})
+    wait_until(lambda: check.look()["syncthing"].state == "OK", "it is well")

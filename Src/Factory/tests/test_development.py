@@ -1,0 +1,22 @@
+"""`./factory test`: what it adds to pytest."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from Src.Shared.settings import PROJECT_ROOT
+
+
+@pytest.mark.slow
+def test_coverage_is_printed_by_room() -> None:
+    options = ("--cov", "--quick", "-q", "-n1")
+    command = [sys.executable, "-m", "Src.Factory", "test", *options, "Src/Shared/tests/test_words.py"]
+    done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shares = dict(re.findall(r"^(\w+) +(\d+)% of [\d,]+ lines$", done.stdout, re.MULTILINE))
+    assert int(shares["Shared"]) > 0
+    assert int(shares["Dashboard"]) < int(shares["Shared"]), "files that no test imports count too"
