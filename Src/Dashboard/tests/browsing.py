@@ -16,6 +16,9 @@ from Src.Shared.settings import PROJECT_ROOT, Settings
 SAMPLES = PROJECT_ROOT / "Src" / "Librarian" / "tests" / "samples"
 HOSTILE = "<img src=x onerror=alert(1)> **b** [a](javascript:alert(2)) :smile:.jpg"
 LIMIT = 120_000  # milliseconds; a busy machine takes a while
+# Streamlit shows what it makes anew beside what was there, until it has made all; a click on what goes then is lost.
+RESTS = """(of) => document.querySelector("[data-testid=stApp]").dataset.testScriptState === "notRunning"
+    && (!of || document.querySelectorAll(of).length === 1)"""
 PATIENT = "Src.Dashboard.tests.patient_dashboard"
 _ROW = text("""
     INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, media_kind, mime_type,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from Src.Dashboard.tests.browsing import LIMIT
+from Src.Dashboard.tests.browsing import LIMIT, RESTS
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
 
@@ -149,6 +149,7 @@ def test_what_is_being_refreshed_does_not_fade(browser: Any, address: str, datab
     with looking(browser) as page:
         page.goto(address)
         page.locator(PAGES[""]).first.wait_for()
+        page.wait_for_function(RESTS)  # all of it is there: what has never come shows that it is awaited
         with database.session() as session:
             session.execute(text("LOCK TABLE system_status, media_assets, ingest_events IN ACCESS EXCLUSIVE MODE"))
             page.locator("[data-testid=stExpander] [data-stale=true]").first.wait_for()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from Src.Dashboard.tests.browsing import HOSTILE
+from Src.Dashboard.tests.browsing import HOSTILE, RESTS
 from Src.Dashboard.tests.test_accessibility_in_a_browser import SCREENS, faults, looking
 from Src.Library.file_acts import FileActs
 from Src.Library.vault import Vault
@@ -60,11 +60,6 @@ def carry_out(library: Settings, vault: Vault) -> None:
         database.close()
 
 
-# Streamlit shows what it makes anew beside what was there, until it has made all; a click on what goes then is lost.
-RESTS = """(of) => document.querySelector("[data-testid=stApp]").dataset.testScriptState === "notRunning"
-    && (!of || document.querySelectorAll(of).length === 1)"""
-
-
 def press(page: Any, name: str) -> None:
     button = page.get_by_role("button", name=name, exact=True).last
     button.wait_for()
@@ -92,7 +87,7 @@ def test_a_photo_is_changed_removed_and_brought_back(
         page.get_by_text("A favourite, 1 photo").wait_for()
         look("a favourite")
         press(page, "Undo")
-        page.get_by_text("Taken back").wait_for()
+        page.locator("strong", has_text="Taken back").first.wait_for()  # the photo's history says it too
         page.get_by_role("button", name="Favourite", exact=True).last.wait_for()  # the buttons follow
         page.get_by_text("Edit", exact=True).click()
         page.wait_for_function(RESTS, arg="input[aria-label=Title]")

@@ -479,6 +479,30 @@ def test_a_row_whose_file_is_not_there_adds_no_line(bench: Bench, caplog: pytest
     assert f"{DAY}/b.aae" in bench.said()  # which says that it is missing
 
 
+def test_a_vault_that_goes_away_meanwhile_has_no_missing_files(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it lacked then is not held against it: the day would wait for minutes after the disk is back."""
+    manifests = bench.write()
+    originals, elsewhere = bench.settings.originals, bench.settings.data / "elsewhere"
+    bench.beside("b.aae", "aae", b"another edit")
+    look = Manifests._standing
+
+    def unmounted(self: Manifests, names: list[str]) -> list[str]:
+        if not elsewhere.exists():
+            originals.rename(elsewhere)
+            originals.mkdir()
+        return look(self, names)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Manifests, "_standing", unmounted)
+        with pytest.raises(VaultTrouble, match="mount the disk"):
+            manifests.write()
+    assert manifests.trouble is None
+    originals.rmdir()
+    elsewhere.rename(originals)
+    assert (manifests.write().days, manifests.trouble, bench.marks()) == (1, None, [])
+    assert f"{DAY}/b.aae" in bench.said()
+
+
 def other_bytes(bench: Bench) -> tuple[str, str, str]:
     """A rebuild of a photo that had rotted: its row has the hash of those bytes. Its name, and both hashes."""
     name = f"{DAY}/-n.jpg"

@@ -75,6 +75,7 @@ class Manifests:
         self._now = now
         self._known: Known | None = None
         self._refused: dict[str, str] = {}  # by day
+        self._doubted: dict[str, str] = {}  # by day: what would be refused, if the vault was there all the time
 
     @property
     def trouble(self) -> str | None:
@@ -118,6 +119,7 @@ class Manifests:
         Raises VaultTrouble, which may be a WrongLedger or BeingWritten, and LedgerUnavailable.
         """
         self._vault.check()
+        self._doubted.clear()
         with Store.opened(self._vault, self._now, self._patience, self._known) as store:
             self._meet(store)
             with self._database.session() as session:
@@ -137,6 +139,7 @@ class Manifests:
                     logger.debug("the signed lists of %s wait: %s", day, locked)
                     self._put_off[day] = None
             self._vault.check()  # unmounted under our hands?
+            self._refuse_doubted()
             files, refused = store.bring(wanted)
             self._known = store.known()
             for path, why in refused.items():
@@ -215,9 +218,13 @@ class Manifests:
         return {**hashes, **{name: before[name] for name in other}}
 
     def _refuse(self, day: str, why: str) -> None:
-        """The day stays marked."""
-        logger.error("%s", why)
-        self._refused.setdefault(day, why)
+        """The day stays marked. A vault that goes away meanwhile has no missing files, so it is said afterwards."""
+        self._doubted.setdefault(day, why)
+
+    def _refuse_doubted(self) -> None:
+        for day, why in self._doubted.items():
+            logger.error("%s", why)
+            self._refused.setdefault(day, why)
 
     def _there(self, day: str, before: Mapping[str, str], hashes: dict[str, str]) -> dict[str, str]:
         """What rows say, without new lines of files that are not there: the ledger may be an older one.
