@@ -224,7 +224,7 @@ class Relating:
         `alone`: and where no half stands that is not theirs; `beside`: it may stand, but be none that is to come.
         """
         called = {one.file.path: stem + os.path.splitext(one.file.name)[1] for one in members}
-        own = {name_key(name) for name in called.values()}
+        own, beginning = {name_key(name) for name in called.values()}, key_of_stem(stem)
         if len(own) < len(called) or not own.isdisjoint(planned):
             return None
         for one in members:
@@ -234,7 +234,7 @@ class Relating:
             standing = self._standing[one.file.path]
             if standing is not None and name_key(standing) == name_key(name):
                 called[one.file.path] = standing  # be it in other case
-            halves = {key_of_stem(stem) + ending for ending in other_halves(name)} - own if alone else set()
+            halves = {beginning + ending for ending in other_halves(name)} - own if alone else set()
             if (not beside and folder.holds_any(halves)) or not halves.isdisjoint(planned):
                 return None
         return called
@@ -298,7 +298,8 @@ def _numbers(folder: VaultFolder, name: str) -> Iterator[str]:
 def _keys(group: Sequence[_Called], stem: str) -> set[str]:
     """Of the names that these and their other halves would have."""
     own = {name_key(stem + os.path.splitext(one.file.name)[1]) for one in group}
-    return own | {key_of_stem(stem) + ending for one in group if one.alone for ending in other_halves(one.name)}
+    beginning = key_of_stem(stem)
+    return own | {beginning + ending for one in group if one.alone for ending in other_halves(one.name)}
 
 
 def _followed(folder: VaultFolder, names: Collection[str]) -> dict[str, set[str]]:
