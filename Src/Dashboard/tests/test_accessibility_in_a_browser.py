@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from Src.Dashboard.tests.browsing import LIMIT, RESTS
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
+from Src.Testing.patience import wait_until
 
 pytestmark = pytest.mark.needs_programs
 
@@ -141,17 +142,36 @@ def test_the_timeline_is_one_stop_of_the_tab_key(
         page.get_by_role("heading", name="Saturday, 1 Feb 2003").wait_for()
 
 
+# Of every look at a moment when something in an expander is awaited: what of the page has faded.
+WATCH = """() => {
+    window.looks = [];
+    setInterval(() => {
+        if (!document.querySelector("[data-testid=stExpander] [data-stale=true]")) return;
+        if (document.getAnimations().some((one) => one.playState === "running")) return;
+        looks.push([...document.querySelectorAll("[data-testid=stMain] *")]
+            .filter((part) => part.checkVisibility() && getComputedStyle(part).opacity < 0.5)
+            .map((part) => part.outerHTML.slice(0, 200)));
+    }, 100);
+}"""
+
+
 def test_what_is_being_refreshed_does_not_fade(browser: Any, address: str, database: Database) -> None:
     # Streamlit fades to a third what it is about to show anew: while the database is slow, nobody could read it.
-    faded = """() => [...document.querySelectorAll("[data-testid=stMain] *")]
-        .filter((part) => part.checkVisibility() && getComputedStyle(part).opacity < 0.5)
-        .map((part) => part.outerHTML.slice(0, 200))"""
+    from playwright.sync_api import TimeoutError as NotYet
+
     with looking(browser) as page:
         page.goto(address)
         page.locator(PAGES[""]).first.wait_for()
         page.wait_for_function(RESTS)  # all of it is there: what has never come shows that it is awaited
-        with database.session() as session:
-            session.execute(text("LOCK TABLE system_status, media_assets, ingest_events IN ACCESS EXCLUSIVE MODE"))
-            page.locator("[data-testid=stExpander] [data-stale=true]").first.wait_for()
-            page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
-            assert page.evaluate(faded) == []
+        page.evaluate(WATCH)
+
+        def is_seen() -> bool:
+            # Slow, and not so slow that the dashboard asks no more: then nothing is awaited.
+            with database.session() as session:
+                session.execute(text("LOCK TABLE system_status, media_assets, ingest_events IN ACCESS EXCLUSIVE MODE"))
+                with suppress(NotYet):
+                    page.wait_for_function("looks.length > 0", timeout=1000)
+            return bool(page.evaluate("looks.length > 0"))
+
+        wait_until(is_seen, what="something in an expander is awaited")
+        assert [part for look in page.evaluate("looks") for part in look] == []
