@@ -98,6 +98,33 @@ def test_a_process_that_somebody_kills_says_nothing_lasting_of_the_original(
     assert not caught.value.lasting
 
 
+@pytest.mark.parametrize(("used", "lasting"), [((0.0, 0.1), False), ((1.0, 1.4), True)])
+def test_a_machine_that_stands_still_says_nothing_lasting_of_the_original(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: tuple[float, float], lasting: bool
+) -> None:
+    """Seconds of a processor before and after half a second. What is lasting is remembered for a day."""
+    path = photo(tmp_path / "a.jpg")
+    start, seconds = PictureProcess._start, iter(used)
+
+    def stopped(self: PictureProcess) -> None:
+        start(self)
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    monkeypatch.setattr(PictureProcess, "_start", stopped)
+    monkeypatch.setattr(PictureProcess, "_cpu_seconds", lambda *_, **__: next(seconds))
+    pictures = PictureProcess(0.5)
+    with pytest.raises(NoPicture, match="takes longer than") as caught:
+        make(pictures, path)
+    pictures.close()
+    assert caught.value.lasting is lasting
+
+
+def test_what_a_process_has_used_is_known(pictures: PictureProcess, tmp_path: Path) -> None:
+    assert make(pictures, photo(tmp_path / "a.jpg"))
+    assert 0 < pictures._cpu_seconds() <= pictures._cpu_seconds(with_children=True)
+
+
 def test_large_photos_one_after_another(pictures: PictureProcess, tmp_path: Path) -> None:
     """50 megapixels of HEIC after an iPhone's in one process; a phone's 200 megapixels of JPEG."""
     for name, size in (("iphone.heic", (4032, 3024)), ("large.heic", (8160, 6120))):
