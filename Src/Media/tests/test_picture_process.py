@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from Src.Media.pictures import process, worker
+from Src.Media.pictures import decoding, process, worker
 from Src.Media.pictures.process import NoPicture, PictureProcess
 from Src.Media.tests import hostile_picture_worker, wasteful_picture_worker
 from Src.Shared.confinement import parts_here
@@ -141,3 +142,21 @@ def test_a_small_machine_keeps_half_of_its_memory(monkeypatch: pytest.MonkeyPatc
     assert worker._most_memory() == 2 * 2**30
     sizes["SC_PHYS_PAGES"] = 2**30 // 4096
     assert worker._most_memory() == worker.LEAST_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("trouble", "lasting"),
+    [
+        (OSError(errno.EIO, os.strerror(errno.EIO)), False),
+        (OSError(errno.ESTALE, os.strerror(errno.ESTALE)), False),
+        (OSError("image file is truncated"), True),
+        (ValueError(), True),
+    ],
+)
+def test_a_disk_that_goes_away_says_nothing_lasting_of_the_original(trouble: Exception, lasting: bool) -> None:
+    class File(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise trouble
+
+    request = {"kind": "JPEG", "side": 400, "quality": 80, "trust": False}
+    assert worker._make(request, File(), BytesIO(), decoding)["lasting"] is lasting
