@@ -234,8 +234,14 @@ def test_behind_a_named_proxy_strangers_wait_alone_and_the_cookie_is_for_tls_onl
 ) -> None:
     clock = tmp_path / "clock"  # which stands still: else a slow machine's third try may come after the pause
     clock.write_text("1000.0")
-    more = {"DASHBOARD_PASSWORD": PASSWORD, "TRUSTED_PROXIES": "127.0.0.1", "LOGIN_CLOCK": str(clock)}
-    with serving(factory_settings, tmp_path, program=PATIENT, **more) as served:
+    with serving(
+        factory_settings,
+        tmp_path,
+        program=PATIENT,
+        DASHBOARD_PASSWORD=PASSWORD,
+        TRUSTED_PROXIES="127.0.0.1",
+        LOGIN_CLOCK=str(clock),
+    ) as served:
 
         def log_in(password: str, **headers: str) -> requests.Response:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
