@@ -62,7 +62,7 @@ def film(folder: Path, taken: datetime, content_id: str | None = None, *, colour
     picture = f"color=0x{colour % 0xFFFFFF:06x}:size=64x64:duration=0.2:rate=5"
     coded = ["-c:v", "mpeg4", "-movflags", "use_metadata_tags", "-f", "mov"]
     subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", picture, *said, *coded, path], check=True, timeout=60
+        ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", picture, *said, *coded, path], check=True, timeout=300
     )
     content = path.read_bytes()
     path.unlink()

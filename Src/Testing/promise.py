@@ -72,13 +72,24 @@ def fates(settings: Settings) -> list[tuple[str, Source]]:
 
 
 def vault_files(settings: Settings) -> dict[str, str]:
-    """Path relative to the storage root -> SHA-256, of every original on disk."""
+    """Path relative to the storage root -> SHA-256, of every original on disk.
+
+    Beside a factory at work, too: what has gone when it is read, as a copy under its hidden name, is none.
+    """
     beside = companion_paths(settings)
     return {
-        name: sha256_of_file(path)
+        name: sha256
         for path in files_below(settings.storage / "Originals")
         if path.name != _MARKER and (name := str(path.relative_to(settings.storage))) not in beside
+        if (sha256 := _sha256_while_there(path)) is not None
     }
+
+
+def _sha256_while_there(path: Path) -> str | None:
+    """None: a factory at work has let it go."""
+    with suppress(FileNotFoundError):
+        return sha256_of_file(path)
+    return None
 
 
 def companion_paths(settings: Settings) -> set[str]:
@@ -261,7 +272,9 @@ def _assert_nothing_left_over(settings: Settings, filed: set[str]) -> None:
         left = sorted(os.listdir(folder)) if folder.is_dir() else []
         assert not left, f"left in {name}: {left}"
     in_inbox = [
-        path for path in files_below(settings.inbox) if path.parent.name != _HIDDEN and sha256_of_file(path) in filed
+        path
+        for path in files_below(settings.inbox)
+        if path.parent.name != _HIDDEN and _sha256_while_there(path) in filed
     ]
     assert not in_inbox, f"filed, and still in the inbox: {in_inbox}"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from Src.Shared.settings import load_settings
 from Src.Testing.patience import wait_until
 from Src.Testing.promise import Source, assert_promise_kept, fates, sha256_of_file, vault_files
 from Stack.faults.writer import Left
-from Stack.tests.real_factory import Factory
+from Stack.tests.real_factory import Factory, Row
 
 _LIMIT = 300.0  # seconds for the factory to come to rest
 _LINE = 600  # letters of a violation, which may be about any number of files
@@ -79,6 +79,13 @@ def _not_media_broken(factory: Factory, staying: Mapping[str, str], told: set[st
             yield f"{path} is no media, and does not stand in the inbox as it was"
         elif path not in told:
             yield f"{path} is no media, and no fate of it is told"
+
+
+def noted_as_staying(ask: Callable[[], list[Row]]) -> list[Row]:
+    """Rows of what stays in the inbox, where none should: a running Librarian looks every few seconds what does."""
+    with suppress(AssertionError):
+        wait_until(lambda: not ask())
+    return ask()
 
 
 def waiting(factory: Factory) -> set[str]:

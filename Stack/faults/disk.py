@@ -14,7 +14,7 @@ from Stack.faults.orders import NotPossible
 from Stack.faults.site import wait_for
 
 SIZE = 192 * 1024 * 1024
-_PATIENCE = 30.0  # seconds until a disk that is in use all the time is not, for a moment
+_PATIENCE = 120.0  # seconds until a disk that is in use all the time is not, for a moment
 _PROGRAMS = ("mkfs.ext4", "losetup", "mount", "umount")
 
 

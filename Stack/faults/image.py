@@ -32,7 +32,7 @@ from Stack.faults.orders import NotPossible
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _PART = 2 << 30  # bytes; sparse
 _OUTER = 64 << 30  # bytes; sparse
-_BUSY_LIMIT = 20.0  # seconds until the last process of a killed factory has gone
+_BUSY_LIMIT = 120.0  # seconds until the last process of a killed factory has gone
 _MOUNT_OPTIONS = {"xfs": "nouuid"}  # a snapshot has the UUID of its model
 
 

@@ -20,7 +20,7 @@ from typing import Literal, TypeVar
 
 from Src.Shared.settings import load_settings
 from Src.Testing.promise import assert_promise_kept
-from Stack.faults.checking import has_traceback
+from Stack.faults.checking import has_traceback, noted_as_staying
 from Stack.faults.orders import Figures, Orders
 from Stack.faults.ways import Way, all_ways, blamed
 from Stack.tests.feeder import Feeder
@@ -147,10 +147,11 @@ class Campaign:
             for accused in (
                 "SELECT original_path, error_message FROM media_assets WHERE has_errors",
                 "SELECT original_path, message FROM ingest_events WHERE fate NOT IN ('ingested', 'duplicate')",
-                "SELECT original_path FROM inbox_files",
             ):
                 rows = factory.sql(accused)
                 assert not rows, f"{accused}: {rows}"
+            stays = noted_as_staying(lambda: factory.sql("SELECT original_path, state FROM inbox_files"))
+            assert not stays, f"noted as staying in the inbox: {stays}"
             beside = {path.name for path in factory.storage.iterdir()} - {"Originals", "Manifests", ".factory"}
             assert not beside, f"beside the vault: {beside}"
 

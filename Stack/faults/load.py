@@ -7,7 +7,7 @@ import os
 import random
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
 
 from Stack.faults.writer import Final, Left
 from Stack.tests.feeder import FOLDERS, NAMES
@@ -89,7 +89,9 @@ class Load:
                 break
         self._used.add(path)
         target, temporary = self._factory.inbox / path, self._factory.inbox / ".being-written"
-        target.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
-        Path(temporary).rename(target)
-        return path
+        while True:
+            with suppress(FileNotFoundError, FileExistsError):  # the factory removes folders that stand empty
+                target.parent.mkdir(parents=True, exist_ok=True)
+                temporary.rename(target)
+                return path

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -103,17 +103,18 @@ class Second(Loss):
     def happens(self, site: Site) -> None:
         source = site.factory.data.parent / "elsewhere"
         source.mkdir(exist_ok=True)
-        for one in site.arrivals.sources[:3]:
-            found = next(path for path, sha256 in vault_files(_settings(site)).items() if sha256 == one.sha256)
-            shutil.copy(site.factory.storage / found, source)
-        before = vault_files(_settings(site)).keys()
+        before = vault_files(_settings(site))
+        kept = {sha256: path for path, sha256 in before.items()}
+        for sha256 in [one.sha256 for one in site.arrivals.sources if one.sha256 in kept][:3]:
+            shutil.copy(site.factory.storage / kept[sha256], source)
         done = site.factory.run("import", source, env={"DATABASE_URL": ""})
         said = done.err.strip().splitlines()
         if done.code != 2 or len(said) != 1 or "second one" not in said[0]:
             site.problems.append(f"import beside a second ledger ends with {done.code}: {said[-1:]}")
         if (site.factory.data / "factory-db-data").exists():
             site.problems.append("a second ledger was made")
-        if lost := before - vault_files(_settings(site)).keys():
+        shown = {path for path in before if "/.factory-" not in path}  # what is being made gets another name
+        if lost := shown - vault_files(_settings(site)).keys():
             site.problems.append(f"gone from the vault: {lost}")
 
 
@@ -128,9 +129,17 @@ def _copy(cluster: Path, target: Path) -> None:
 
 def _rename(server: Server, old: str, new: str) -> None:
     server.ask(f"ALTER DATABASE {old} ALLOW_CONNECTIONS false")
-    server.ask("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s", old)
-    server.ask(f"ALTER DATABASE {old} RENAME TO {new}")
+    wait_for(partial(_is_renamed, server, old, new), FILED_WITHIN, "the last connection goes")
     server.ask(f"ALTER DATABASE {new} ALLOW_CONNECTIONS true")
+
+
+def _is_renamed(server: Server, old: str, new: str) -> bool:
+    """Not yet where somebody was just connecting when no more connections were allowed."""
+    server.ask("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s", old)
+    with suppress(psycopg2.errors.ObjectInUse):
+        server.ask(f"ALTER DATABASE {old} RENAME TO {new}")
+        return True
+    return False
 
 
 LOSSES: dict[str, Loss] = {"removed": Removed(), "emptied": Emptied(), "exchanged": Exchanged()}

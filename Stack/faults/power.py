@@ -164,7 +164,7 @@ class Life:
             time.sleep(self._chance.uniform(0.0, 1.5))
         else:
             ended = running.process.poll
-            wait_until(lambda: self._waiting() <= still_waiting or ended() is not None, 120, "the moment of the cut")
+            wait_until(lambda: self._waiting() <= still_waiting or ended() is not None, 180, "the moment of the cut")
             time.sleep(self._chance.uniform(0.0, 0.15))
 
 

@@ -17,6 +17,7 @@ import psycopg2
 from Src.Shared.settings import load_settings
 from Src.Testing.promise import assert_promise_kept
 from Stack.faults.arrivals import Arrivals
+from Stack.faults.checking import noted_as_staying
 from Stack.faults.server import DATABASE, Server
 from Stack.faults.wire import Wire
 from Stack.tests.real_factory import SHORT_DELAYS, Factory, Running
@@ -71,9 +72,10 @@ class Site:
             assert_promise_kept(settings, self.arrivals.sources, read_only=self.has_modes)
         except AssertionError as error:
             yield str(error).splitlines()[0][:500]
-        for statement, what in ((_FAILED, "blamed for the trouble"), (_STAYS, "noted as staying in the inbox")):
-            if rows := self.ledger.ask(statement, database=DATABASE):
-                yield f"{len(rows)} sound photos are {what}: {rows[0]}"
+        if rows := self.ledger.ask(_FAILED, database=DATABASE):
+            yield f"{len(rows)} sound photos are blamed for the trouble: {rows[0]}"
+        if rows := noted_as_staying(lambda: self.ledger.ask(_STAYS, database=DATABASE)):
+            yield f"{len(rows)} sound photos are noted as staying in the inbox: {rows[0]}"
         if traceback := re.search(r"^Traceback .*\n(?:[ \t].*\n|\n)*(.*)", self.said(), re.MULTILINE):
             yield f"a traceback: {traceback[1]}"
         yield from self.problems

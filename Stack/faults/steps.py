@@ -206,7 +206,7 @@ class Campaign:
         if strace is not None:
             command = [self._strace, "-f", "-qq", "-e", "signal=none", *strace, *command]
         return subprocess.run(
-            command, env=environment, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=120
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=300
         )
 
     def _factory(self, scenario: str) -> _Factory:

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from Src.Library.leaving import HIDDEN
 from Src.Testing.patience import wait_until
+from Src.Testing.promise import files_below
 from Stack.tests.real_factory import LIMIT, WATCHING, Factory, Running
 from Stack.tests.real_factory import ROOT as ROOT_FOLDER
 
@@ -52,6 +54,15 @@ def librarian_up(factory: Factory) -> Iterator[Running]:
         yield running
     finally:
         running.end()
+
+
+def wait_for_empty_inbox(factory: Factory) -> None:
+    """A photo has its row, and its fate is told, a moment before it leaves the inbox."""
+
+    def photos() -> list[Path]:
+        return [path for path in files_below(factory.inbox) if path.suffix == ".jpg" and path.parent.name != HIDDEN]
+
+    wait_until(lambda: not photos(), LIMIT, "the inbox is empty")
 
 
 class Upload:

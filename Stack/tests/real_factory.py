@@ -175,8 +175,12 @@ class Factory:
         return found
 
     def named(self, *words: str) -> list[int]:
-        """This factory's processes whose command line holds all these words."""
-        return [pid for pid in self.processes() if all(word in command_line(pid) for word in words)]
+        """This factory's processes whose command line holds all these words.
+
+        Without forks that are about to become another program: until then each is called as its parent is.
+        """
+        lines = {pid: line for pid in self.processes() if all(word in (line := command_line(pid)) for word in words)}
+        return [pid for pid, line in lines.items() if lines.get(parent(pid)) != line]
 
     def postgres(self) -> list[int]:
         """The processes of the embedded server."""

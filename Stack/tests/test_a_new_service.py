@@ -101,7 +101,7 @@ def test_one_entry_and_one_module_make_a_service(extended: Copy) -> None:
     with factory.start("up") as running:
         wait_until(lambda: factory.asked(GREETING, "nas/1"), LIMIT, "its heartbeat comes")
         asked = "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'greeter'"
-        assert factory.asked(asked) == [("pf_greeter",)], "as its own role"
+        wait_until(lambda: factory.asked(asked) == [("pf_greeter",)], LIMIT, "it is there as its own role")
         [process] = factory.named("Src.Greeter")
 
         # A second one, by hand: each has its row.
@@ -113,7 +113,8 @@ def test_one_entry_and_one_module_make_a_service(extended: Copy) -> None:
             ("nas/2", "nas", "OK"),
         ]
         assert "greeter nas/2" in factory.run("status").out
-        assert factory.python("-c", SHOWN).strip() == "[('greeter nas/1', 'green'), ('greeter nas/2', 'green')]"
+        green = "[('greeter nas/1', 'green'), ('greeter nas/2', 'green')]"  # no longer than its heartbeats are in time
+        wait_until(lambda: factory.python("-c", SHOWN).strip() == green, LIMIT, "both are shown, and well")
         for name in ("greeter.alive", "greeter-2.alive"):
             alive = str(factory.data / ".run" / name)
             assert factory.python("-m", "Src.Shared.liveness", alive, "--max-age", str(LIMIT)) == "alive\n"

@@ -668,7 +668,7 @@ def test_a_command_works_from_any_folder_and_through_a_link(factory: Factory, fo
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=LIMIT,
     )
     assert (done.returncode, json.loads(done.stdout)["new"]) == (0, 1)
 

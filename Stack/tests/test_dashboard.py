@@ -11,6 +11,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -367,7 +368,8 @@ def test_a_killed_dashboard_comes_back_and_the_page_goes_on_by_itself(site: Site
         visitor.arrive()
         visitor.page.evaluate("window.notReloaded = true")
         for pid in site.factory.named("-m Src.Dashboard"):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         site.put("after the kill.jpg", unique_jpeg(4))
         [(originals,)] = site.ledger.sql("SELECT count(*) FROM media_assets")
         shown = visitor.page.get_by_test_id("stMetric").filter(has_text="Photos and videos")

@@ -171,7 +171,7 @@ def test_from_nothing(container: Container) -> None:
         container.connect(role, PASSWORDS[secret]).close()
     assert "ERROR" not in container.said()
     assert container.stop() == 0
-    assert not container.processes()
+    wait_until(lambda: not container.processes(), LIMIT, "no process is left")
 
 
 def test_passwords_are_asked_for_and_the_superuser_has_none(container: Container) -> None:
@@ -311,7 +311,7 @@ def test_it_stops_when_it_is_told_to_in_the_middle_of_its_start(container: Conta
     container.start()
     wait_until(lambda: (container.cluster / "postmaster.pid").exists(), LIMIT, "the roles are being made")
     assert container.stop() == 0
-    assert not container.processes()
+    wait_until(lambda: not container.processes(), LIMIT, "no process is left")
     container.up()
     assert shutil.which("bash")
 

@@ -148,7 +148,7 @@ def test_up_tells_of_a_lost_ledger_and_goes_on_by_itself_once_it_is_made_anew(fa
     drop(factory, 2, 3)
     with factory.start("up") as up:
         up.wait_for("rebuild --missing")
-        assert factory.named("Src.Shared.service_monitor"), "the others go on"
+        wait_until(lambda: factory.named("Src.Shared.service_monitor"), LIMIT, "the others go on")
         assert not factory.cluster.exists()
         assert factory.run("rebuild", "--missing", "--json").json()["filed"] == 2
         wait_until(lambda: not any(factory.inbox.iterdir()), 2 * LIMIT, "the inbox is served")

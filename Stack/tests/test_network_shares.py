@@ -21,11 +21,11 @@ from pathlib import Path
 
 import pytest
 
-from Src.Library.leaving import HIDDEN
 from Src.Shared.settings import load_settings
 from Src.Testing.patience import wait_until
-from Src.Testing.promise import Source, assert_promise_kept, files_below
-from Stack.tests.other_users import LIBRARIAN, FactoryOfAnother, librarian_up
+from Src.Testing.ports import reserved_port
+from Src.Testing.promise import Source, assert_promise_kept
+from Stack.tests.other_users import LIBRARIAN, FactoryOfAnother, librarian_up, wait_for_empty_inbox
 from Stack.tests.photos import sha256, unique_jpeg
 from Stack.tests.real_factory import LIMIT, Factory, parent
 from Stack.tests.test_other_users import factory as factory
@@ -42,12 +42,6 @@ pytestmark = [
         any(shutil.which(name) is None for name in PROGRAMS), reason=f"needs {', '.join(PROGRAMS)} (Debian packages)"
     ),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def answers(port: int) -> bool:
@@ -135,21 +129,21 @@ def shared_by_ssh(there: Path, here: Path, settings: Path) -> Iterator[Share]:
         path.mkdir(exist_ok=True)
     for key in ("host", "client"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(settings / key)], check=True)
-    port = free_port()
-    (settings / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {settings}/host\nPidFile none\n"
-        f"AuthorizedKeysFile {settings}/client.pub\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
-        "PasswordAuthentication no\nSubsystem sftp internal-sftp\n"
-    )
     Path("/run/sshd").mkdir(exist_ok=True)  # where any sshd shuts its child in; the system's makes it at its start
     command = ("/usr/sbin/sshd", "-D", "-e", "-f", settings / "sshd_config")
-    with server(command, port, settings / "log") as process:
-        share = Share(there, here, settings, port, process.pid)
-        share.mount()
-        try:
-            yield share
-        finally:
-            share.unmount()
+    with reserved_port() as port:
+        (settings / "sshd_config").write_text(
+            f"Port {port}\nListenAddress 127.0.0.1\nHostKey {settings}/host\nPidFile none\n"
+            f"AuthorizedKeysFile {settings}/client.pub\nStrictModes no\nUsePAM no\nPermitRootLogin yes\n"
+            "PasswordAuthentication no\nSubsystem sftp internal-sftp\n"
+        )
+        with server(command, port, settings / "log") as process:
+            share = Share(there, here, settings, port, process.pid)
+            share.mount()
+            try:
+                yield share
+            finally:
+                share.unmount()
 
 
 class FactoryOnShare(FactoryOfAnother):
@@ -193,15 +187,11 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _waits(path: Path) -> bool:
-    return path.suffix == ".jpg" and path.parent.name != HIDDEN
-
-
 def check(factory: Factory, sources: list[Source]) -> None:
     told = "SELECT 1 FROM ingest_events WHERE file_hash = %s"
     wait_until(lambda: all(factory.asked(told, one.sha256) for one in sources), LIMIT, "all is filed")
     settings = load_settings(factory.env(), env_file=factory.data / "no.env")
-    wait_until(lambda: not any(_waits(path) for path in files_below(factory.inbox)), LIMIT, "the inbox is empty")
+    wait_for_empty_inbox(factory)
     assert_promise_kept(settings, sources)
 
 
@@ -308,9 +298,12 @@ def has_open(pid: int, path: Path) -> bool:
 
 @pytest.fixture
 def samba(factory: Factory, folder: Path) -> Iterator[Samba]:
-    settings = folder / "samba"
+    with reserved_port() as port:
+        yield from _samba(factory, folder / "samba", port)
+
+
+def _samba(factory: Factory, settings: Path, port: int) -> Iterator[Samba]:
     settings.mkdir()
-    port = free_port()
     own = {f"{name} dir": name for name in ("private", "ncalrpc")}
     own |= {f"{name} directory": name for name in ("state", "cache", "lock", "pid")}
     for name in own.values():

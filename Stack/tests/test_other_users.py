@@ -18,7 +18,16 @@ import pytest
 from Src.Shared.settings import load_settings
 from Src.Testing.patience import wait_until
 from Src.Testing.promise import Source, assert_promise_kept
-from Stack.tests.other_users import LIBRARIAN, ROOT, SOMEBODY, Upload, as_user, factory_of_another, librarian_up
+from Stack.tests.other_users import (
+    LIBRARIAN,
+    ROOT,
+    SOMEBODY,
+    Upload,
+    as_user,
+    factory_of_another,
+    librarian_up,
+    wait_for_empty_inbox,
+)
 from Stack.tests.photos import unique_jpeg
 from Stack.tests.real_factory import LIMIT, Factory
 
@@ -57,6 +66,7 @@ def check(factory: Factory, sources: list[Source]) -> None:
     settings = load_settings(factory.env(), env_file=factory.data / "no.env")
     told = "SELECT 1 FROM ingest_events WHERE file_hash = %s"
     wait_until(lambda: all(factory.asked(told, one.sha256) for one in sources), LIMIT, "all is filed")
+    wait_for_empty_inbox(factory)
     assert_promise_kept(settings, sources)
     for path in factory.vault_files():
         assert (os.lstat(path).st_uid, stat.S_IMODE(os.lstat(path).st_mode) & 0o222) == (LIBRARIAN, 0), path

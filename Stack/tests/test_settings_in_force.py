@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from Stack.tests.real_factory import ROOT, Factory
+from Stack.tests.real_factory import LIMIT, ROOT, Factory
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def project(folder: Path) -> Path:
 def status(project: Path, factory: Factory, env: Mapping[str, str], cwd: Path) -> dict[str, Any]:
     environment = {**factory.env(), **env, "PYTHONPATH": str(project), "PYTHONSAFEPATH": "1"}
     command = [sys.executable, "-m", "Src.Factory", "status", "--json"]
-    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False, timeout=LIMIT)
     assert done.returncode in (0, 3), done.stderr  # 3: the ledger is away
     found = json.loads(done.stdout)
     assert isinstance(found, dict)

@@ -70,6 +70,16 @@ def fill(folder: Path, *numbers: int, owner: tuple[int, int] | None = None) -> l
     return paths
 
 
+def container_is_gone() -> None:
+    """Waits for the engine, which removes the container of a command in its own time.
+
+    (Of this stack: others, beside which this one is tested, have such containers too.)
+    """
+    ours = ("label=com.docker.compose.oneoff=True", f"label=com.docker.compose.project={PROJECT}")
+    filters = [word for label in ours for word in ("--filter", label)]
+    wait_until(lambda: docker("ps", "-aq", *filters) == "", LIMIT, "its container is gone")
+
+
 def kept_as(stack: Stack, column: str, pattern: str) -> list[str]:
     return [
         value for [value] in stack.sql(f"SELECT {column} FROM media_assets WHERE {column} LIKE '{pattern}' ORDER BY 1")
@@ -375,7 +385,7 @@ def test_import_reads_folders_and_files_of_the_host(stack: Stack, pictures: Path
         assert (filed.stat().st_uid, filed.stat().st_gid) == stack.owner
     again = run("import", "--json", pictures / "a", pictures / "-b", single).json()
     assert [again[key] for key in ("new", "duplicates", "failed")] == [0, 4, 0]
-    assert docker("ps", "-aq", "--filter", "label=com.docker.compose.oneoff=True") == "", "its container is gone"
+    container_is_gone()
 
 
 def test_receipts_are_given_for_folders_of_the_host(stack: Stack, pictures: Path) -> None:
@@ -446,8 +456,7 @@ def test_an_import_that_is_interrupted_ends_and_goes_on_later(stack: Stack, pict
     # Ctrl-C reaches docker compose too, which may end by it (255) before it hears how the import did.
     assert started.returncode in ((130, 255) if whom == "Ctrl-C" else (130,)), said
     assert b"Traceback" not in said
-    # The engine removes it, in its own time.
-    wait_until(lambda: docker("ps", "-aq", "--filter", "label=com.docker.compose.oneoff=True") == "", LIMIT, "it goes")
+    container_is_gone()
     assert len([*stack.originals.rglob(pattern)]) <= len(numbers)
     endless.unlink()
     again = run("import", "--json", pictures / whom).json()

@@ -8,7 +8,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 import requests
@@ -42,8 +42,9 @@ def reaches(stack: Stack) -> bool:
 def ends(connection: socket.socket) -> bool:
     """Whether the other side closes; nothing or a refusal is all that it said."""
     said = b""
-    while piece := connection.recv(4096):
-        said += piece
+    with suppress(ConnectionError):  # it had closed before our last words came
+        while piece := connection.recv(4096):
+            said += piece
     return not said or said.startswith(b"HTTP/1.1 408 ")
 
 
@@ -52,7 +53,8 @@ def test_silent_connections_hold_up_nobody(stack: Stack, many_files: None, begin
     with ExitStack() as opened:
         silent = [opened.enter_context(closing(connected(stack))) for _ in range(SILENT)]
         for connection in silent:
-            connection.sendall(beginning)
+            with suppress(ConnectionError):  # to open so many may take longer than the first is waited for
+                connection.sendall(beginning)
         for _ in range(5):
             assert reaches(stack)
         [established] = stack.python("dashboard", ESTABLISHED)

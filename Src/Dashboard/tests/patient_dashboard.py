@@ -6,10 +6,11 @@ With LOGIN_CLOCK=FILE the time by which guessing is slowed down is what that fil
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 
-from Src.Dashboard.server import hush_caches_declared_early, main
+from Src.Dashboard.server import SCRIPT, hush_caches_declared_early, main
 from Src.Shared.limits import Limits
 
 PATIENCE = 120.0  # seconds
@@ -33,5 +34,6 @@ def _be_patient() -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[0] = str(SCRIPT)  # beside which Streamlit looks for its colours, and what else people see
     _be_patient()
     raise SystemExit(main(Limits(connect=PATIENCE)))

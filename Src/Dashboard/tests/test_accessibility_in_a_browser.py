@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from Src.Dashboard.tests.browsing import LIMIT, RESTS
+from Src.Dashboard.tests.browsing import LIMIT, PATIENT, RESTS
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
 from Src.Testing.patience import wait_until
@@ -33,15 +33,6 @@ PAGES = {
     "services": "h2",
     "phone": "[data-testid=stAlert]",
 }
-
-
-@pytest.fixture
-def address(library: Settings) -> Iterator[str]:
-    """The dashboard as people run it: the patient one of other tests is shown in Streamlit's own colours."""
-    from benchmarks.dashboard import serving
-
-    with serving(library) as (url, _process):
-        yield url
 
 
 @contextmanager
@@ -96,7 +87,7 @@ def test_no_page_has_a_serious_fault(browser: Any, address: str, screen: tuple[i
 def test_an_empty_factory_has_no_serious_fault(browser: Any, dashboard: Settings, database: Database) -> None:
     from benchmarks.dashboard import serving
 
-    with serving(dashboard) as (url, _process), looking(browser, 390, "dark") as page:
+    with serving(dashboard, PATIENT) as (url, _process), looking(browser, 390, "dark") as page:
         page.goto(url)
         page.get_by_text("Add your first photos").wait_for()
         page.get_by_text(str(dashboard.inbox)).first.wait_for()

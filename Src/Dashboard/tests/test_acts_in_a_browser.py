@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,15 +21,6 @@ from Src.Testing.patience import PATIENCE
 from Src.Testing.roles import as_service
 
 pytestmark = pytest.mark.needs_programs
-
-
-@pytest.fixture
-def address(library: Settings) -> Iterator[str]:
-    """In its own colours, as people run it."""
-    from benchmarks.dashboard import serving
-
-    with serving(library) as (url, _process):
-        yield url
 
 
 @pytest.fixture
@@ -84,16 +74,17 @@ def test_a_photo_is_changed_removed_and_brought_back(
         page.locator(".grid button").first.click()
         page.locator(".pf-photo img").wait_for()
         press(page, "Favourite")
-        page.get_by_text("A favourite, 1 photo").wait_for()
+        page.get_by_text("A favourite, 1 photo").first.wait_for()
         look("a favourite")
         press(page, "Undo")
         page.locator("strong", has_text="Taken back").first.wait_for()  # the photo's history says it too
         page.get_by_role("button", name="Favourite", exact=True).last.wait_for()  # the buttons follow
-        page.get_by_text("Edit", exact=True).click()
+        page.wait_for_function(RESTS)
+        page.get_by_text("Edit", exact=True).last.click()
         page.wait_for_function(RESTS, arg="input[aria-label=Title]")
         page.get_by_label("Title").fill(HOSTILE)
         page.get_by_label("Title").press("Enter")
-        page.get_by_text("Title, 1 photo").wait_for()
+        page.get_by_text("Title, 1 photo").first.wait_for()
         look("edited")
         press(page, "Turn")
         page.locator(".pf-photo img[src$='turned=90']").wait_for()
@@ -110,19 +101,19 @@ def test_a_photo_is_changed_removed_and_brought_back(
         page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
         look("the trash")
         press(page, "Empty the trash")
-        page.get_by_text("Nobody can bring them back").wait_for()
+        page.get_by_text("Nobody can bring them back").first.wait_for()
         look("asked once")
         press(page, "Delete them")
-        page.get_by_text("Once more").wait_for()
+        page.get_by_text("Once more").first.wait_for()
         look("asked twice")
         press(page, "Keep them")
-        page.get_by_text("Nobody can bring them back").wait_for(state="detached")
+        page.get_by_text("Nobody can bring them back").first.wait_for(state="detached")
         press(page, "Bring all back")
         page.get_by_text("does not run now").first.wait_for()
         look("the bar while it waits")
         carry_out(library, vault)
-        page.get_by_text("Out of the trash, 1 photo.").wait_for()
-        page.locator(".st-key-empty a").wait_for()
+        page.get_by_text("Out of the trash, 1 photo.").first.wait_for()
+        page.locator(".st-key-empty a").first.wait_for()
         look("the bar when it is done")
     assert found == []
     with database.session() as session:
@@ -142,21 +133,22 @@ def test_two_browsers_see_what_the_other_does(browser: Any, address: str, librar
             page.locator(".grid button").first.click()
             page.locator(".pf-photo img").wait_for()
         press(one, "Favourite")
-        one.get_by_text("A favourite, 1 photo").wait_for()
+        one.get_by_text("A favourite, 1 photo").first.wait_for()
         press(other, "Favourite")  # which its page still shows
-        other.get_by_text("A favourite: it is so already").wait_for()
+        other.get_by_text("A favourite: it is so already").first.wait_for()
         press(one, "Move to trash")
         one.get_by_text("does not run now").first.wait_for()
         carry_out(library, vault)
-        one.get_by_text("To the trash, 1 photo").wait_for()
+        one.get_by_text("To the trash, 1 photo").first.wait_for()
         press(other, "Hide")
-        other.get_by_text("it is not there any more").wait_for()
+        other.get_by_text("it is not there any more").first.wait_for()
         press(one, "Undo")
         one.get_by_text("Taken back").first.wait_for()
         carry_out(library, vault)
         one.locator(".pf-photo img").wait_for()
 
 
+@pytest.mark.timeout(900)  # twelve pages, each with all of axe's rules
 def test_an_album_in_a_browser(browser: Any, address: str, vault: Vault, database: Database) -> None:
     from Src.Dashboard.tests.test_act_pages import operation
 
@@ -165,16 +157,19 @@ def test_an_album_in_a_browser(browser: Any, address: str, vault: Vault, databas
     for screen in SCREENS:
         with looking(browser, *screen) as page:
             page.goto(f"{address}/albums")
+            page.get_by_label("New album").first.wait_for()
+            page.wait_for_function(RESTS, arg="input[aria-label='New album']")  # what shows it anew takes its text away
             page.get_by_label("New album").fill(f"{screen} {HOSTILE}")
             press(page, "Make")
             page.locator("[class*=st-key-tile-album-]").filter(has_text=str(screen)).first.wait_for()
             found += [f"albums: {fault}" for fault in faults(page)]
+            page.wait_for_function(RESTS)
             page.locator("[class*=st-key-tile-album-] a").last.click()
-            page.get_by_text("Nothing is in this album yet").wait_for()
+            page.get_by_text("Nothing is in this album yet").first.wait_for()
             found += [f"an album: {fault}" for fault in faults(page)]
             page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")
             page.goto(f"{address}/operations")
-            page.get_by_role("button", name="Discard").wait_for()
+            page.get_by_role("button", name="Discard").first.wait_for()
             found += [f"operations: {fault}" for fault in faults(page)]
             page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")
     assert found == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from Src.Dashboard.tests.browsing import HOSTILE, LIMIT
+from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, RESTS
 
 pytestmark = pytest.mark.needs_programs
 
@@ -35,6 +35,7 @@ def test_a_photo_survives_a_reload_and_back_closes_it(page: Any) -> None:
     page.locator(".grid button").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Older").click()
     page.wait_for_url(lambda url: "photo=" in url and url != first)
+    page.wait_for_function(RESTS)  # what is being shown anew hears no key
     page.keyboard.press("Escape")
     page.wait_for_url(lambda url: url.endswith("/library"))
 

@@ -157,10 +157,10 @@ def test_overview_tells_when_docker_cannot_be_asked(
 
 
 def test_overview_shows_photos_first_and_leads_to_the_new_ones(
-    show: Show, database: Database, dashboard: Settings
+    noon: None, show: Show, database: Database, dashboard: Settings
 ) -> None:
     """Last added and last taken apart where they differ; and what was taken on this day, in earlier years."""
-    today = datetime.now(dashboard.zone)
+    today = datetime.now(resources.settings().zone)
     for number in range(15):
         original(database, f"old_{number}.jpg")
     is_leap_day = f"{today:%m%d}" == "0229"

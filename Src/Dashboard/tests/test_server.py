@@ -232,7 +232,16 @@ def test_a_session_outlives_a_restart_and_ends_with_all_others(
 def test_behind_a_named_proxy_strangers_wait_alone_and_the_cookie_is_for_tls_only(
     factory_settings: Settings, tmp_path: Path
 ) -> None:
-    with serving(factory_settings, tmp_path, DASHBOARD_PASSWORD=PASSWORD, TRUSTED_PROXIES="127.0.0.1") as served:
+    clock = tmp_path / "clock"  # which stands still: else a slow machine's third try may come after the pause
+    clock.write_text("1000.0")
+    with serving(
+        factory_settings,
+        tmp_path,
+        program=PATIENT,
+        DASHBOARD_PASSWORD=PASSWORD,
+        TRUSTED_PROXIES="127.0.0.1",
+        LOGIN_CLOCK=str(clock),
+    ) as served:
 
         def log_in(password: str, **headers: str) -> requests.Response:
             named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -21,6 +21,7 @@ from Src.Factory.commands import COMMANDS
 from Src.Factory.tests.bare_checkout import copy_what_stands_alone
 from Src.Shared.person import login_name
 from Src.Testing.forks import Forks
+from Src.Testing.patience import PATIENCE
 
 PYTHON = os.path.realpath(sys.executable)
 BARE = (PYTHON, "-I")
@@ -141,7 +142,7 @@ class Project:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
 

@@ -48,7 +48,7 @@ def inbox(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pool(inbox: Path) -> ReaderPool:
-    return ReaderPool(1, ZoneInfo("Europe/Berlin"), 20.0, readable=[inbox])
+    return ReaderPool(1, ZoneInfo("Europe/Berlin"), PATIENCE, readable=[inbox])
 
 
 def test_a_reader_that_is_taken_over_gets_nowhere(
@@ -114,7 +114,7 @@ def test_a_reader_that_started_while_the_inbox_was_away_is_replaced_when_it_is_b
     monkeypatch.setattr(reader_process, "MODULE", early_reader.__name__)
     names = tmp_path / "names"
     names.mkdir()
-    reader = ReaderProcess(Orders("UTC", 20.0, False, str(names), [str(inbox)]))
+    reader = ReaderProcess(Orders("UTC", PATIENCE, False, str(names), [str(inbox)]))
     request = Request([incoming(inbox / "hostile.jpg")], datetime(2026, 1, 1), False)
     try:
         reader.start()

@@ -19,13 +19,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from psycopg2.errors import ObjectInUse
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from Src.Factory.show_status import show_status
 from Src.Librarian import manifests_between
@@ -46,10 +49,11 @@ from Src.Shared.postgres.embedded import EmbeddedPostgres
 from Src.Shared.postgres.postmaster import read_postmaster
 from Src.Shared.settings import PROJECT_ROOT, Settings
 from Src.Shared.vault_marker import change_marker
-from Src.Testing.patience import PATIENCE
+from Src.Testing.patience import PATIENCE, wait_until
 from Src.Testing.promise import (
     Source,
     assert_promise_kept,
+    files_below,
     ledger_rows,
     sha256_of_file,
     sources_in,
@@ -130,7 +134,11 @@ class Factory:
 
     def in_inbox(self) -> list[Path]:
         """Photos that wait in the inbox. (Those that are filed and kept aside stand in a hidden folder.)"""
-        return [path for path in self.settings.inbox.rglob("*.jpg") if path.parent.name != ".factory-leaving"]
+        return [
+            path
+            for path in files_below(self.settings.inbox)  # while the service removes folders
+            if path.suffix == ".jpg" and path.parent.name != ".factory-leaving"
+        ]
 
     def filed(self, count: int) -> Callable[[], bool]:
         """Whether so many originals have their row and the inbox is done with them."""
@@ -709,12 +717,23 @@ def rename_databases(settings: Settings, *renames: tuple[str | None, str | None]
     """What a person does to a server from outside: no connection survives it."""
     for old, new in renames:
         run_outside(settings, f'ALTER DATABASE "{old}" ALLOW_CONNECTIONS false')
+        wait_until(partial(_is_renamed, settings, old, new), what="the last connection goes")
+        run_outside(settings, f'ALTER DATABASE "{new}" ALLOW_CONNECTIONS true')
+
+
+def _is_renamed(settings: Settings, old: str | None, new: str | None) -> bool:
+    """Not yet where somebody was just connecting when no more connections were allowed."""
+    try:
         run_outside(
             settings,
             f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '{old}'",
             f'ALTER DATABASE "{old}" RENAME TO "{new}"',
-            f'ALTER DATABASE "{new}" ALLOW_CONNECTIONS true',
         )
+    except OperationalError as error:
+        if not isinstance(error.orig, ObjectInUse):
+            raise
+        return False
+    return True
 
 
 def run_outside(settings: Settings, *statements: str) -> None:

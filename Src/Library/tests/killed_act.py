@@ -14,11 +14,13 @@ from Src.Library.vault import Vault
 from Src.Shared.database import Database
 from Src.Shared.settings import load_settings
 
+NAME = "killed act"  # of its sessions
+
 
 def main() -> None:
     factory, url, kind, parameters, hashes = json.loads(sys.argv[1])
     settings = load_settings({"FACTORY_DATA": factory, "DATABASE_URL": url}, env_file=Path(factory) / "no.env")
-    vault, database = Vault(settings.storage), Database(settings)
+    vault, database = Vault(settings.storage), Database(settings, service=NAME)
     acts = FileActs(vault, database, settings.zone)
     acts.open_acts()  # connected, and all is loaded
     print("ready", flush=True)

@@ -26,7 +26,9 @@ from Src.Library.vault import Vault
 from Src.Shared.database import Database
 from Src.Shared.models import Act, FileMove, OverlayEvent, Tombstone
 from Src.Shared.settings import PROJECT_ROOT, Settings
+from Src.Shared.tests.postgres_helpers import ask
 from Src.Testing.filled_vault import fill, standing
+from Src.Testing.patience import wait_until
 
 KILLS = int(os.environ.get("FACTORY_TEST_KILLS", "2"))
 COUNT = 300
@@ -62,7 +64,10 @@ class Killed:
                 return True
             except subprocess.TimeoutExpired:
                 process.kill()
-                return False
+        # What it asked for last may still be carried out.
+        sessions = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{child.NAME}'"
+        wait_until(lambda: ask(str(self._settings.database_url), sessions) == "0")
+        return False
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ for the JPEG. It has no path and opens none: before it reads anything it confine
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -25,6 +26,8 @@ _SECONDS_FOR_A_BYTE, _MOST_EXTRA = 0.5e-6, 40.0  # ... and more for a large file
 MOST_OUTPUT = 8 * 2**20  # bytes of a picture
 MOST_PICTURES = 500  # then a fresh process takes over: what a library leaks goes with this one
 MESSAGE = 4096
+# What a disk or a share says that is away, or that goes away meanwhile; libraries say other things of broken files.
+_DISK_TROUBLE = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN, errno.EHOSTDOWN}
 TRUST_ANY_EXIFTOOL = "--trust-any-exiftool"
 
 
@@ -66,7 +69,8 @@ def _make(request: Any, file: BinaryIO, out: BinaryIO, decoding: ModuleType) -> 
     except MemoryError:
         return {"reason": "it needs too much memory to be shown", "lasting": True}
     except Exception as error:  # of libraries, on broken files: any
-        return {"reason": f"it cannot be read ({type(error).__name__})", "lasting": True}
+        lasting = not (type(error) is OSError and error.errno in _DISK_TROUBLE)  # (others are made of it by libraries)
+        return {"reason": f"it cannot be read ({type(error).__name__})", "lasting": lasting}
     return {}
 
 

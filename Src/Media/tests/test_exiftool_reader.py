@@ -313,7 +313,7 @@ def test_an_exiftool_that_does_not_start_is_none(tmp_path: Path, monkeypatch: py
     tool.write_text("#!/bin/sh\nread line\nexit 1\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    with ExifToolReader(time_limit=5) as reader:
+    with ExifToolReader(PATIENCE) as reader:
         assert reader.version is None
         assert reader.read([str(CANON)]) == [Answer(error="ExifTool does not start")]
 

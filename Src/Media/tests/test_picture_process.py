@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from Src.Media.pictures import process, worker
+from Src.Media.pictures import decoding, process, worker
 from Src.Media.pictures.process import NoPicture, PictureProcess
 from Src.Media.tests import hostile_picture_worker, wasteful_picture_worker
 from Src.Shared.confinement import parts_here
@@ -98,6 +99,33 @@ def test_a_process_that_somebody_kills_says_nothing_lasting_of_the_original(
     assert not caught.value.lasting
 
 
+@pytest.mark.parametrize(("used", "lasting"), [((0.0, 0.1), False), ((1.0, 1.4), True)])
+def test_a_machine_that_stands_still_says_nothing_lasting_of_the_original(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: tuple[float, float], lasting: bool
+) -> None:
+    """Seconds of a processor before and after half a second. What is lasting is remembered for a day."""
+    path = photo(tmp_path / "a.jpg")
+    start, seconds = PictureProcess._start, iter(used)
+
+    def stopped(self: PictureProcess) -> None:
+        start(self)
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    monkeypatch.setattr(PictureProcess, "_start", stopped)
+    monkeypatch.setattr(PictureProcess, "_cpu_seconds", lambda *_, **__: next(seconds))
+    pictures = PictureProcess(0.5)
+    with pytest.raises(NoPicture, match="takes longer than") as caught:
+        make(pictures, path)
+    pictures.close()
+    assert caught.value.lasting is lasting
+
+
+def test_what_a_process_has_used_is_known(pictures: PictureProcess, tmp_path: Path) -> None:
+    assert make(pictures, photo(tmp_path / "a.jpg"))
+    assert 0 < pictures._cpu_seconds() <= pictures._cpu_seconds(with_children=True)
+
+
 def test_large_photos_one_after_another(pictures: PictureProcess, tmp_path: Path) -> None:
     """50 megapixels of HEIC after an iPhone's in one process; a phone's 200 megapixels of JPEG."""
     for name, size in (("iphone.heic", (4032, 3024)), ("large.heic", (8160, 6120))):
@@ -114,3 +142,21 @@ def test_a_small_machine_keeps_half_of_its_memory(monkeypatch: pytest.MonkeyPatc
     assert worker._most_memory() == 2 * 2**30
     sizes["SC_PHYS_PAGES"] = 2**30 // 4096
     assert worker._most_memory() == worker.LEAST_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("trouble", "lasting"),
+    [
+        (OSError(errno.EIO, os.strerror(errno.EIO)), False),
+        (OSError(errno.ESTALE, os.strerror(errno.ESTALE)), False),
+        (OSError("image file is truncated"), True),
+        (ValueError(), True),
+    ],
+)
+def test_a_disk_that_goes_away_says_nothing_lasting_of_the_original(trouble: Exception, lasting: bool) -> None:
+    class File(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise trouble
+
+    request = {"kind": "JPEG", "side": 400, "quality": 80, "trust": False}
+    assert worker._make(request, File(), BytesIO(), decoding)["lasting"] is lasting

@@ -176,7 +176,7 @@ def _perl_programs() -> tuple[Path, ...]:
 def _said_by(*command: str) -> str:
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return ""

@@ -79,7 +79,7 @@ def test_a_folder_that_was_turned_is_set_right_at_once_and_told_for_a_while(
         assert found.state == "ERROR"
         assert found.message is not None and "had been turned to send" in found.message
         assert syncthing.state(FOLDER).is_receive_only
-    assert watched.look().state == "OK"
+    wait_until(lambda: watched.look().state == "OK", "it is well again")
 
 
 def test_what_cannot_be_set_up_is_a_warning(syncthing: RealSyncthing, inbox: Path) -> None:

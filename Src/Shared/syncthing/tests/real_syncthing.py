@@ -186,8 +186,9 @@ def _environment(home: Path) -> Mapping[str, str]:
 
 
 def _free_port() -> int:
-    """Below those that the kernel gives to whoever asks for any, which could be gone when Syncthing comes to it."""
+    """Below those that the kernel gives to whoever asks for any, which could be gone when Syncthing comes to it; and
+    below those of the stack's tests (Stack/tests/stack.py), which are free until its containers start."""
     while True:
-        port = random.SystemRandom().randrange(12_000, 32_000)
+        port = random.SystemRandom().randrange(12_000, 23_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
