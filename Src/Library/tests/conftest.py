@@ -13,6 +13,7 @@ from Src.Library.original import Original
 from Src.Library.pictures import Thumbnails
 from Src.Media.pictures.process import PictureProcess
 from Src.Testing.patience import PATIENCE
+from Src.Testing.plain_exiftool import plain_exiftool as plain_exiftool
 
 PutIntoVault = Callable[..., Original]
 
