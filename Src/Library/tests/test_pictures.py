@@ -281,12 +281,12 @@ JPEG = as_file(flag(), "JPEG")
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_no_picture(fresh_thumbnails: Thumbnails, put: PutIntoVault, content: bytes, kind: str, reason: str) -> None:
+def test_no_picture(thumbnails: Thumbnails, put: PutIntoVault, content: bytes, kind: str, reason: str) -> None:
     original = put(content, kind)
-    assert picture(fresh_thumbnails, original) is None
-    assert any(word in why(fresh_thumbnails, original) for word in reason.split("|"))
+    assert picture(thumbnails, original) is None
+    assert any(word in why(thumbnails, original) for word in reason.split("|"))
     good = put(JPEG, "JPEG", "good")
-    assert is_upright(shown(fresh_thumbnails, good))
+    assert is_upright(shown(thumbnails, good))
 
 
 def test_half_a_photo_is_shown(thumbnails: Thumbnails, put: PutIntoVault) -> None:
