@@ -13,7 +13,7 @@ from Src.Dashboard import resources
 from Src.Dashboard.data import library
 from Src.Dashboard.data.library import Filters
 from Src.Dashboard.ledger import Ledger
-from Src.Dashboard.tests.conftest import Show, texts
+from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, texts
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import Settings
 
@@ -125,7 +125,7 @@ def test_what_has_come_in_since_is_told(
 ) -> None:
     _fill(database, dashboard)
     script = f"from Src.Dashboard.views import library\nlibrary._announce({known})"
-    app = AppTest.from_string(script, default_timeout=30).run()
+    app = AppTest.from_string(script, default_timeout=PAGE_LIMIT).run()
     assert [button.label for button in app.button] == says
     if says:
         looked: list[bool] = []

@@ -14,6 +14,7 @@ import pytest
 
 from Src.Factory.status import gather
 from Src.Librarian.tests.test_service import Factory, factory, own_process, photo
+from Src.Testing.patience import PATIENCE
 
 __all__ = ["factory"]
 
@@ -68,7 +69,7 @@ def test_one_that_waits_for_the_lock_before_it_has_begun_ends_by_sigterm(impatie
         told = "SELECT message FROM system_status WHERE service_name = 'librarian' AND status = 'ERROR'"
         impatient.wait_for(lambda: any(f"pid {other.pid}" in (row["message"] or "") for row in impatient.sql(told)))
         service.terminate()
-        assert service.wait(60) == 0
+        assert service.wait(PATIENCE) == 0
 
 
 def test_one_pass_that_waits_can_be_stopped(impatient: Factory) -> None:

@@ -26,6 +26,7 @@ from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
+from Src.Testing.patience import PATIENCE
 from Src.Testing.roles import as_service
 from Src.Testing.surroundings import WaitFor
 
@@ -82,7 +83,7 @@ def bench(factory_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
     belonging.establish(database)
     yield bench
     bench.look.stop()
-    bench.look.join(60.0)
+    bench.look.join(PATIENCE)
     database.close()
 
 
@@ -301,7 +302,7 @@ def test_shortly_after_the_start_and_each_night(bench: Bench, wait_for: WaitFor)
         wait_for(lambda: look.findings.count == 1)
     finally:
         look.stop()
-        look.join(60.0)
+        look.join(PATIENCE)
 
 
 def test_the_service_tells_of_it_and_goes_on_filing(bench: Bench, wait_for: WaitFor) -> None:
@@ -328,7 +329,7 @@ def test_the_service_tells_of_it_and_goes_on_filing(bench: Bench, wait_for: Wait
     finally:
         began = time.monotonic()
         service.stop()
-        thread.join(60.0)
+        thread.join(PATIENCE)
         beats.stop()
         assert not thread.is_alive(), time.monotonic() - began
 

@@ -39,7 +39,7 @@ ZONE = ZoneInfo("Europe/Berlin")
 
 @pytest.fixture
 def pool() -> Iterator[ReaderPool]:
-    pool = ReaderPool(2, ZONE, time_limit=20.0, chunk=4)
+    pool = ReaderPool(2, ZONE, time_limit=PATIENCE, chunk=4)
     yield pool
     pool.close()
 
@@ -204,7 +204,7 @@ def reader_processes(of: int | None = None) -> list[int]:
 
 
 def test_closing_ends_the_workers_at_once_though_a_huge_file_is_in_hand(tmp_path: Path, wait_for: WaitFor) -> None:
-    pool = ReaderPool(2, ZONE, time_limit=20.0)
+    pool = ReaderPool(2, ZONE, time_limit=PATIENCE)
     slow = endless(tmp_path)
     pool.put([slow, *photos(tmp_path, 3)])
     wait_for(lambda: readers_of(slow.path), what="the reading of the huge file")
@@ -219,7 +219,7 @@ def test_closing_ends_the_workers_at_once_though_a_huge_file_is_in_hand(tmp_path
 
 def test_closing_while_readers_start_is_no_trouble(wait_for: WaitFor, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):  # at whatever stage of their start
-        pool = ReaderPool(2, ZONE, time_limit=20.0)
+        pool = ReaderPool(2, ZONE, time_limit=PATIENCE)
         pool.start()
         wait_for(lambda: len(reader_processes()) > 0, what="a reader's process")
         pool.close()
@@ -327,7 +327,7 @@ def test_large_files_never_occupy_all_readers(pool: ReaderPool, tmp_path: Path, 
 
 
 def test_with_one_core_too_a_large_file_holds_up_nobody(tmp_path: Path, wait_for: WaitFor) -> None:
-    pool = ReaderPool(1, ZONE, time_limit=20.0)
+    pool = ReaderPool(1, ZONE, time_limit=PATIENCE)
     try:
         large = endless(tmp_path)
         pool.put([large])
@@ -462,7 +462,7 @@ def test_a_reader_that_is_killed_while_it_starts_blames_no_file(
             killed.append(self._process.pid)
 
     monkeypatch.setattr(ReaderProcess, "_launch", launched)
-    pool = ReaderPool(1, ZONE, time_limit=20.0, chunk=4)
+    pool = ReaderPool(1, ZONE, time_limit=PATIENCE, chunk=4)
     try:
         pool.put(photos(tmp_path, 3))
         assert {type(inspection) for inspection in answers(pool, 3)} == {Inspected}

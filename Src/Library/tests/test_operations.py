@@ -19,7 +19,7 @@ from Src.Library.operations import Operations
 from Src.Library.running_operation import RunningOperation
 from Src.Shared.database import Database
 from Src.Shared.settings import PROJECT_ROOT, Settings
-from Src.Testing.patience import wait_until
+from Src.Testing.patience import PATIENCE, wait_until
 
 PARAMETERS = {"sources": ["/photos/\udcff"], "move": False}
 
@@ -150,7 +150,7 @@ def test_another_process_cancels_it(operations: Operations) -> None:
     with RunningOperation(operations, "import", PARAMETERS, cancel=ended.set) as running:
         wait_until(lambda: [one.status for one in operations.listed()] == ["running"])
         assert operations.cancel(the_one(operations)) is True
-        assert ended.wait(60)
+        assert ended.wait(PATIENCE)
         assert running.is_cancelled
     assert (the_one(operations).status, operations.stopped()) == ("cancelled", [])
 
@@ -201,10 +201,10 @@ def test_a_person_waits_for_another_person(operations: Operations) -> None:
     with RunningOperation(operations, "import", {}):
         thread = threading.Thread(target=second)
         thread.start()
-        assert waited.wait(60)
+        assert waited.wait(PATIENCE)
         wait_until(lambda: {one.kind: one.status for one in operations.listed()}.get("rebuild") == "pending")
         assert not began.is_set()
-    assert began.wait(60)
+    assert began.wait(PATIENCE)
     thread.join()
 
 

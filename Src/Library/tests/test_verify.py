@@ -36,6 +36,7 @@ from Src.Shared.ledger_text import to_ledger
 from Src.Shared.models import Companion
 from Src.Shared.settings import Settings
 from Src.Testing.filled_vault import fill
+from Src.Testing.patience import PATIENCE
 
 COUNT = 24
 WORDS = ("missing", "changed", "unreadable", "mode", "unknown", "touched")
@@ -454,7 +455,7 @@ def test_a_file_under_way_is_no_stranger(bench: Bench, monkeypatch: pytest.Monke
         with Vault(bench.settings.storage).lock():
             new.write_bytes(b"a new one")
             placed.set()
-            record.wait(60)
+            record.wait(PATIENCE)
             bench.sql(
                 "INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, "
                 "media_kind, mime_type, captured_at, date_source) SELECT gen_random_uuid(), :hash, 9, 'a', 'a', :path, "
@@ -468,7 +469,7 @@ def test_a_file_under_way_is_no_stranger(bench: Bench, monkeypatch: pytest.Monke
 
     def found(strangers: Any) -> Iterator[Any]:
         other.start()
-        assert placed.wait(60)
+        assert placed.wait(PATIENCE)
         for some in real(strangers):
             assert path in [one.path for one in some]
             record.set()
