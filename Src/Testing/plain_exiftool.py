@@ -55,8 +55,10 @@ def running() -> Iterator[PlainExifTool]:
             command, stdin=pipe, stdout=pipe, stderr=complaints, text=True, encoding="utf-8", errors="surrogateescape"
         ) as process,
     ):
-        yield PlainExifTool(process, complaints)
-        process.communicate("-stay_open\nFalse\n")
+        try:
+            yield PlainExifTool(process, complaints)
+        finally:
+            process.communicate("-stay_open\nFalse\n")
 
 
 @pytest.fixture(scope="module")
