@@ -294,6 +294,7 @@ def test_half_a_photo_is_shown(thumbnails: Thumbnails, put: PutIntoVault) -> Non
     assert shown(thumbnails, put(content[: len(content) // 2], "JPEG")).size == (400, 300)
 
 
+@pytest.mark.slow  # it takes as much memory and time as a picture may
 def test_what_needs_too_much_memory(fresh_thumbnails: Thumbnails, put: PutIntoVault) -> None:
     pixels = 10_900  # allowed; but progressive JPEGs are taken apart in memory as a whole
     original = put(progressive_jpeg(pixels, pixels), "JPEG")
