@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from Src.Accounts.limits import TryLimits
-from Src.Accounts.passwords import hash_password, is_password
+from Src.Accounts.passwords import COST, Cost, hash_password, is_password
 from Src.Accounts.proxies import Client, Proxies
 from Src.Accounts.sessions import LASTS, Connect, Sessions
 from Src.Shared.dashboard_exposure import has_oidc
@@ -42,9 +42,16 @@ logger = logging.getLogger(__name__)
 class Gate:
     """Compares passwords and keeps sessions; whoever guesses wrong waits. Thread-safe."""
 
-    def __init__(self, password: str, connect: Connect, clock: Callable[[], float] = time.monotonic) -> None:
-        """`connect` opens a session on the ledger that may write."""
-        self._hash = hash_password(password)
+    def __init__(
+        self,
+        password: str,
+        connect: Connect,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        cost: Cost = COST,
+    ) -> None:
+        """`connect` opens a session on the ledger that may write; `cost` is that of a guess."""
+        self._hash = hash_password(password, cost)
         self._limits = TryLimits(clock)
         self.sessions = Sessions(connect, password)
 

@@ -53,7 +53,9 @@ def run_tests(arguments: Sequence[str]) -> int:
         rest = ["-m", QUICK, *ON_ALL_CORES, *([] if any(map(_is_path, rest)) else ["Src"]), *rest]
     elif not rest:  # all of them
         rest = list(ON_ALL_CORES)
-    return subprocess.call([sys.executable, "-m", "pytest", *rest], cwd=PROJECT_ROOT)
+    # Where that is set, each of the many processes compiles anew all that it imports: 20 s for all tests, and 5 s else.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.call([sys.executable, "-m", "pytest", *rest], cwd=PROJECT_ROOT, env=environment)
 
 
 def _run_with_coverage(arguments: Sequence[str]) -> int:

@@ -110,9 +110,10 @@ class Visitor:
         yield
         self.page.evaluate("window.isHeld = false")
 
-    def alert(self, text: str) -> Locator:
-        """A box that tells something, green, yellow or red."""
-        return self.page.get_by_test_id("stAlert").filter(has_text=text)
+    def alert(self, text: str, level: Literal["", "Success", "Warning", "Error"] = "") -> Locator:
+        """Boxes that say something, green, yellow or red; or of one level. A page that is being shown anew may have
+        the old one beside the new one for a moment: who waits for one waits for the first."""
+        return self.page.get_by_test_id(f"stAlertContent{level}" if level else "stAlert").filter(has_text=text)
 
     def table(self, text: str) -> Locator:
         """A cell of a table. Tables are painted; what they hold stands within the canvas for who cannot see it."""

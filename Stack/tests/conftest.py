@@ -167,7 +167,9 @@ def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
         fcntl.flock(said, fcntl.LOCK_EX)
         if not built.stat().st_size:
             stack.down(volumes=True)  # of an earlier run that was killed
-            said.write(f"in {stack.build():.0f} s\n")
+            built_in = stack.build()
+            stack.name_images()
+            said.write(f"in {built_in:.0f} s\n")
     return stack
 
 

@@ -250,7 +250,7 @@ def test_hostile_names_and_exif_are_text_everywhere(site: Site) -> None:
         page.get_by_role("button", name=beginning(name)).click()
         dialog = page.get_by_role("dialog")
         expect(dialog.get_by_text(name, exact=True).first).to_be_visible()
-        expect(dialog.get_by_text(f"{HOSTILE} {HOSTILE_EXIF}")).to_be_visible()
+        expect(dialog.get_by_text(f"{HOSTILE} {HOSTILE_EXIF}").first).to_be_visible()
         page.keyboard.press("Escape")
 
         visitor.go("Activity")
@@ -276,10 +276,10 @@ def test_a_phone_with_a_hostile_name_asks_and_is_let_in(site: Site) -> None:
         visitor.arrive()
         visitor.go("Phone")
         phone.add(site.syncthing.id, site.syncthing.address)
-        expect(visitor.page.get_by_text(as_shown(HOSTILE_EXIF))).to_be_visible()
+        expect(visitor.page.get_by_text(as_shown(HOSTILE_EXIF)).first).to_be_visible()
         with visitor.held():
             visitor.page.get_by_role("button", name="Accept").click()
-            expect(visitor.alert("is accepted")).to_be_visible()
+            expect(visitor.alert("is accepted").first).to_be_visible()
         assert phone.id in {device["deviceID"] for device in site.syncthing.client.config_devices()}
         assert_well(visitor)
 
@@ -293,7 +293,7 @@ def test_retry_works(site: Site) -> None:
 
         with visitor.held():
             visitor.page.get_by_role("button", name="Try all again now").click()
-            expect(visitor.alert("1 file will be tried again within seconds")).to_be_visible()
+            expect(visitor.alert("1 file will be tried again within seconds").first).to_be_visible()
 
         site.wait_filed(UNREADABLE)
         expect(visitor.table(UNREADABLE)).to_have_count(0)
@@ -327,7 +327,7 @@ def test_a_person_finds_things_in_under_three_clicks(site: Site) -> None:
         assert clicks() < 3, "what became of a file"
 
         visitor.go("Problems")
-        expect(page.get_by_role("heading", name="Not photos or videos")).to_be_visible()
+        expect(page.get_by_role("heading", name="Not photos or videos").first).to_be_visible()
         expect(visitor.table(f"{HOSTILE}.txt").first).to_be_attached()
         assert clicks() < 3, "why a file is not filed"
 
@@ -349,17 +349,17 @@ def test_a_librarian_that_stops_turns_the_page_yellow_then_red(site: Site) -> No
 
     with site.browser.visit() as visitor:
         visitor.arrive()
-        expect(visitor.alert("All good")).to_be_visible()
+        expect(visitor.alert("All good").first).to_be_visible()
         try:
             wait_until(partial(stopped_since, 2), LIMIT, "it is stopped between two heartbeats")
-            expect(visitor.alert("The librarian is late")).to_be_visible()
-            expect(visitor.page.get_by_test_id("stAlertContentWarning")).to_contain_text("The librarian is late")
+            expect(visitor.alert("The librarian is late").first).to_be_visible()
+            expect(visitor.alert("The librarian is late", "Warning").first).to_be_visible()
             wait_until(partial(stopped_since, 4), LIMIT, "it is stopped between two heartbeats")
-            expect(visitor.page.get_by_test_id("stAlertContentError")).to_contain_text("The librarian has been silent")
+            expect(visitor.alert("The librarian has been silent", "Error").first).to_be_visible()
             visitor.picture("silent")
         finally:
             os.kill(librarian, signal.SIGCONT)
-        expect(visitor.page.get_by_test_id("stAlertContentSuccess")).to_contain_text("All good")
+        expect(visitor.alert("All good", "Success").first).to_be_visible()
         assert_well(visitor)
 
 
@@ -386,7 +386,7 @@ def test_with_the_database_away_every_page_says_so_and_recovers(site: Site, widt
         visitor.arrive()
         site.ledger.forwarder.cut()
         try:
-            expect(visitor.alert(f"{AWAY} for").filter(has_text="photos are still being filed")).to_be_visible()
+            expect(visitor.alert(f"{AWAY} for").filter(has_text="photos are still being filed").first).to_be_visible()
             for page in PAGES:
                 visitor.go(page)
                 if page != "Phone":  # which is not about the ledger
@@ -397,7 +397,7 @@ def test_with_the_database_away_every_page_says_so_and_recovers(site: Site, widt
         finally:
             site.ledger.forwarder.reopen()
         visitor.go("Overview")
-        expect(visitor.alert("All good")).to_be_visible()
+        expect(visitor.alert("All good").first).to_be_visible()
         for page in PAGES:
             visitor.go(page)
             expect(visitor.alert(AWAY)).to_have_count(0)

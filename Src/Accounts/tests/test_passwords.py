@@ -5,12 +5,20 @@ from __future__ import annotations
 import pytest
 
 from Src.Accounts.passwords import hash_password, is_password
+from Src.Testing.passwords import CHEAP
 
 PASSWORD = "correct horse"
 
 
-def test_only_the_password_fits_its_hash() -> None:
+def test_a_guess_is_as_dear_as_the_rfc_asks() -> None:
     kept = hash_password(PASSWORD)
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$"), "RFC 9106, section 4: the second recommended option"
+    assert is_password(PASSWORD, kept)
+    assert not is_password("wrong", kept)
+
+
+def test_only_the_password_fits_its_hash() -> None:
+    kept = hash_password(PASSWORD, CHEAP)
     assert kept.startswith("$argon2id$")
     assert PASSWORD not in kept
     assert is_password(PASSWORD, kept)
@@ -19,11 +27,11 @@ def test_only_the_password_fits_its_hash() -> None:
 
 
 def test_each_hash_has_its_own_salt() -> None:
-    assert hash_password(PASSWORD) != hash_password(PASSWORD)
+    assert hash_password(PASSWORD, CHEAP) != hash_password(PASSWORD, CHEAP)
 
 
 def test_a_password_that_is_not_utf_8_is_a_password() -> None:
-    assert is_password("caf\udce9", hash_password("caf\udce9"))
+    assert is_password("caf\udce9", hash_password("caf\udce9", CHEAP))
 
 
 @pytest.mark.parametrize("broken", ["", "x", "$argon2id$v=19$m=65536", "$2b$12$abcdefghijklmnopqrstuv"])

@@ -89,7 +89,7 @@ def test_an_empty_factory_has_no_serious_fault(browser: Any, dashboard: Settings
 
     with serving(dashboard, PATIENT) as (url, _process), looking(browser, 390, "dark") as page:
         page.goto(url)
-        page.get_by_text("Add your first photos").wait_for()
+        page.get_by_text("Add your first photos").first.wait_for()
         page.get_by_text(str(dashboard.inbox)).first.wait_for()
         assert faults(page) == []
         for name in ("library", "map", "activity"):
@@ -130,7 +130,7 @@ def test_the_timeline_is_one_stop_of_the_tab_key(
         assert page.locator(".timeline button[tabindex='0']").count() == 1
         page.keyboard.press("Enter")
         page.wait_for_url("**/library?at=2003-02")
-        page.get_by_role("heading", name="Saturday, 1 Feb 2003").wait_for()
+        page.get_by_role("heading", name="Saturday, 1 Feb 2003").first.wait_for()
 
 
 # Of every look at a moment when something in an expander is awaited: what of the page has faded.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, RESTS
+from Src.Dashboard.tests.test_acts_in_a_browser import press
 
 pytestmark = pytest.mark.needs_programs
 
@@ -33,7 +34,8 @@ def test_a_photo_survives_a_reload_and_back_closes_it(page: Any) -> None:
     page.locator(".pf-photo img").wait_for(state="detached")
     assert page.url.endswith("/library")
     page.locator(".grid button").first.click()
-    page.get_by_role("dialog").get_by_role("button", name="Older").click()
+    page.locator(".pf-photo img").wait_for()
+    press(page, "Older")
     page.wait_for_url(lambda url: "photo=" in url and url != first)
     page.wait_for_function(RESTS)  # what is being shown anew hears no key
     page.keyboard.press("Escape")
@@ -45,8 +47,9 @@ def test_filters_and_titles(page: Any) -> None:
     page.locator(".grid button").first.wait_for()
     assert page.locator(".grid button").count() == 1
     assert page.title() == "Library · Photo Factory"
-    page.get_by_text("By date taken").wait_for()
-    page.get_by_text("Recently added").click()
+    page.get_by_text("By date taken", exact=True).first.wait_for()
+    page.wait_for_function(RESTS)
+    page.get_by_text("Recently added", exact=True).last.click()
     page.wait_for_url("**order=Recently+added**")
     page.goto("/map")
     page.wait_for_function("document.title === 'Map · Photo Factory'")
@@ -58,12 +61,12 @@ def test_dates_are_written_as_in_the_viewers_country(page: Any, browser: Any, ad
         american = context.new_page()
         for viewer, day in ((page, "Friday, 3 May 2024"), (american, "Friday, May 3, 2024")):
             viewer.goto("/library")
-            viewer.get_by_role("heading", name=day).wait_for(timeout=LIMIT)
+            viewer.get_by_role("heading", name=day).first.wait_for(timeout=LIMIT)
 
 
 def test_the_map_keeps_its_place_and_back_leaves_it(page: Any) -> None:
     page.goto("/activity")
-    page.get_by_role("link", name="Map").click()
+    page.get_by_role("link", name="Map", exact=True).click()
     page.locator(".cluster").wait_for()
     page.locator(".leaflet-control-zoom-out").click()
     page.wait_for_url(re.compile(r"/map\?at=43\.\d+_11\.\d+_8$"))
@@ -91,4 +94,4 @@ def test_tiles_cards_and_rows_lead_to_what_they_are_about(page: Any) -> None:
     page.goto("/")
     page.locator(".st-key-tile-not-photos a").click()
     page.wait_for_url("**/problems?show=not_photos")
-    page.get_by_text("None of this kind").wait_for()
+    page.get_by_text("None of this kind").first.wait_for()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from Src.Dashboard.components import MAP_SCRIPT
 from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT
+from Src.Dashboard.tests.test_acts_in_a_browser import press
 from Src.Shared.settings import PROJECT_ROOT, Settings
 
 pytestmark = pytest.mark.needs_programs
@@ -56,7 +57,7 @@ def test_the_library_shows_photos_and_a_photo_all_it_knows(page: Any, address: s
     facts = page.locator(".pf-facts").first.inner_text()
     assert HOSTILE in facts and "43.46000, 11.88000" in facts
     page.locator(".map .pin").wait_for()
-    page.get_by_role("button", name="Older").last.click()
+    press(page, "Older")
     page.get_by_text("an iPhone's.heic").first.wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
@@ -108,7 +109,7 @@ def test_tiles_are_asked_for_only_where_they_are_set(browser: Any, library: Sett
             page.set_default_timeout(LIMIT)
             page.goto(f"{url}/map")
             page.locator("img.leaflet-tile-loaded").first.wait_for()
-            page.get_by_text("© <b>Somebody</b>").wait_for()
+            page.get_by_text("© <b>Somebody</b>").first.wait_for()
             page.locator(".cluster").wait_for()
             policy = page.request.get(url, timeout=LIMIT).headers["content-security-policy"]
         server.shutdown()

@@ -15,6 +15,7 @@ from Src.Shared import dashboard_exposure
 from Src.Shared.dashboard_exposure import has_oidc, is_loopback, password_file, password_of, refusal, url
 from Src.Shared.database import LedgerUnavailable
 from Src.Shared.settings import PROJECT_ROOT, Settings, load_settings
+from Src.Testing.passwords import CHEAP
 
 PASSWORD = "correct horse"
 
@@ -98,7 +99,7 @@ def no_ledger() -> Iterator[Session]:
 
 
 def test_only_the_password_is_admitted() -> None:
-    gate = Gate(PASSWORD, no_ledger)
+    gate = Gate(PASSWORD, no_ledger, cost=CHEAP)
     assert gate.admits(PASSWORD, "192.0.2.7")
     for number, wrong in enumerate(("", "correct", "Correct horse", "correct horse ")):
         assert not gate.admits(wrong, f"192.0.2.{number}")
@@ -106,7 +107,7 @@ def test_only_the_password_is_admitted() -> None:
 
 def test_while_an_address_waits_not_even_the_password_is_heard_from_it_and_others_are() -> None:
     clock = Clock()
-    gate = Gate(PASSWORD, no_ledger, clock)
+    gate = Gate(PASSWORD, no_ledger, clock, cost=CHEAP)
     for _ in range(FREE_TRIES):
         assert not gate.admits("wrong", "203.0.113.9")
     assert gate.wait("203.0.113.9") == 1

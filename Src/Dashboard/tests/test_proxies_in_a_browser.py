@@ -47,7 +47,7 @@ def test_a_photo_comes_through(example: Path, browser: Any, dashboard_url: str, 
             assert page.url == f"https://localhost:{port}{below}/library?year=2024"
             [cookie] = [cookie for cookie in context.cookies() if cookie["name"] == "photo_factory_login"]
             assert cookie["secure"], "X-Forwarded-Proto did not arrive"
-            page.get_by_role("link", name="Map").click()
+            page.get_by_role("link", name="Map", exact=True).click()
             page.locator(".cluster").wait_for()
             assert page.url.startswith(f"https://localhost:{port}{below}/map")
             page.goto(f"{below}/logout")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import compileall
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[3]
 STANDS_ALONE = (
@@ -22,12 +26,23 @@ STANDS_ALONE = (
 )
 
 
-def copy_what_stands_alone(root: Path) -> None:
-    """Puts them into the folder `root`."""
+BareCheckout = Callable[[Path], None]
+
+
+@pytest.fixture(scope="session")
+def bare_checkout(tmp_path_factory: pytest.TempPathFactory) -> BareCheckout:
+    """Puts it into a folder, compiled: else each command of each test would compile all that it imports."""
+    made = tmp_path_factory.mktemp("bare checkout")
     for name in STANDS_ALONE:
-        target = root / name
+        target = made / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, target)
+            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(ROOT / name, target)
+            shutil.copy2(ROOT / name, target)
+    assert compileall.compile_dir(made / "Src", quiet=1)
+
+    def put(root: Path) -> None:
+        shutil.copytree(made, root, dirs_exist_ok=True)  # with the times by which Python knows what is compiled
+
+    return put

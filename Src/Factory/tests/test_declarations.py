@@ -21,7 +21,7 @@ from Src.Factory.declaration import Argument, BesideStack, Command, Flag, Group,
 from Src.Factory.overview import VERSION_LINE, overview
 from Src.Factory.parser import parse
 from Src.Factory.problems import Problem
-from Src.Factory.tests.bare_checkout import ROOT, copy_what_stands_alone
+from Src.Factory.tests.bare_checkout import ROOT, BareCheckout
 from Src.Shared.errors import ExitCode
 from Src.Shared.version import VERSION
 
@@ -180,9 +180,11 @@ def test_help_has_each_command_in_its_group() -> None:
 
 
 @pytest.mark.parametrize(("option", "said"), [("--help", overview()), ("--version", VERSION_LINE)])
-def test_help_and_version_need_no_environment(tmp_path: Path, option: str, said: str) -> None:
+def test_help_and_version_need_no_environment(
+    tmp_path: Path, bare_checkout: BareCheckout, option: str, said: str
+) -> None:
     """The launcher answers in a bare Python, and with its environment the app says the same."""
-    copy_what_stands_alone(tmp_path)
+    bare_checkout(tmp_path)
     for command in ([sys.executable, "-IS", str(tmp_path / "factory")], [sys.executable, "-m", "Src.Factory"]):
         done = subprocess.run([*command, option], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, f"{said}\n", "")

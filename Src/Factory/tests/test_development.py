@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 
 import pytest
 
+from Src.Factory import development
 from Src.Shared.settings import PROJECT_ROOT
+
+
+def test_what_is_imported_is_compiled_once_for_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    given: dict[str, str] = {}
+
+    def call(_command: list[str], *, env: dict[str, str], **_: object) -> int:
+        given.update(env)
+        return 5
+
+    monkeypatch.setattr(subprocess, "call", call)
+    assert development.run_tests(["--quick"]) == 5
+    assert given == {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @pytest.mark.slow

@@ -468,7 +468,6 @@ class TestChanges:
         assert changed.told["probe"] == "2"
         assert MAKES_VENV not in changed.stderr
 
-    @pytest.mark.slow
     def test_a_venv_whose_python_was_removed_is_made_anew(
         self, ready: Project, launcher: ModuleType, tmp_path: Path
     ) -> None:
@@ -486,7 +485,6 @@ class TestChanges:
         assert MAKES_VENV in outcome.stderr
         assert outcome.told["probe"] == "1"
 
-    @pytest.mark.slow
     def test_a_moved_project_gets_a_new_venv(self, ready: Project) -> None:
         ready.root = ready.root.rename(ready.root.with_name("moved"))
         ready.require("probe==1")

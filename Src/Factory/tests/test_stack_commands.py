@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from Src.Factory.commands import COMMANDS
-from Src.Factory.tests.bare_checkout import copy_what_stands_alone
+from Src.Factory.tests.bare_checkout import BareCheckout
 from Src.Shared.person import login_name
 from Src.Testing.forks import Forks
 from Src.Testing.patience import PATIENCE
@@ -73,14 +73,14 @@ ALL = ("librarian", "service-monitor", "factory-db", "syncthing", "dashboard", "
 class Project:
     """A checkout, and the containers that Docker says are there."""
 
-    def __init__(self, folder: Path, forks: Forks | None = None) -> None:
+    def __init__(self, folder: Path, bare_checkout: BareCheckout, forks: Forks | None = None) -> None:
         """`forks`: where commands run; each in a fresh process without."""
         self.forks = forks
         self.root = folder / "checkout"
         self.data = folder / "data"
         self._folder = folder
         self._bin = folder / "bin"
-        copy_what_stands_alone(self.root)
+        bare_checkout(self.root)
         self._bin.mkdir()
         docker = self._bin / "docker"
         docker.write_text(DOCKER.format(python=PYTHON, folder=folder))
@@ -166,14 +166,14 @@ def forks() -> Iterator[Forks]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, forks: Forks) -> Project:
-    return Project(tmp_path, forks)
+def project(tmp_path: Path, bare_checkout: BareCheckout, forks: Forks) -> Project:
+    return Project(tmp_path, bare_checkout, forks)
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Project:
+def fresh(tmp_path: Path, bare_checkout: BareCheckout) -> Project:
     """Each command in a process of its own, which loads all that it needs."""
-    return Project(tmp_path)
+    return Project(tmp_path, bare_checkout)
 
 
 def test_a_running_stack_of_this_checkout_wins(project: Project) -> None:

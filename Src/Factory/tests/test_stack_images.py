@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from Src.Factory.tests.bare_checkout import copy_what_stands_alone
+from Src.Factory.tests.bare_checkout import BareCheckout
 
 PYTHON = os.path.realpath(sys.executable)
 OVERRIDE = "docker-compose.override.yml"
@@ -40,10 +40,10 @@ else:
 class Checkout:
     """A checkout with nothing but what the command needs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bare_checkout: BareCheckout) -> None:
         self._folder = folder
         self.root = folder / "checkout"
-        copy_what_stands_alone(self.root)
+        bare_checkout(self.root)
         (folder / "bin").mkdir()
         docker = folder / "bin" / "docker"
         docker.write_text(DOCKER.format(python=PYTHON, folder=str(folder)))
@@ -85,8 +85,8 @@ class Checkout:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Checkout:
-    return Checkout(tmp_path)
+def checkout(tmp_path: Path, bare_checkout: BareCheckout) -> Checkout:
+    return Checkout(tmp_path, bare_checkout)
 
 
 def test_the_images_are_shown(checkout: Checkout) -> None:

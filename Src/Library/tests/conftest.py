@@ -13,6 +13,7 @@ from Src.Library.original import Original
 from Src.Library.pictures import Thumbnails
 from Src.Media.pictures.process import PictureProcess
 from Src.Testing.patience import PATIENCE
+from Src.Testing.plain_exiftool import plain_exiftool as plain_exiftool
 
 PutIntoVault = Callable[..., Original]
 
@@ -47,7 +48,12 @@ def picture_process() -> Iterator[PictureProcess]:
 
 @pytest.fixture
 def thumbnails(storage: Path, monkeypatch: pytest.MonkeyPatch, picture_process: PictureProcess) -> Iterator[Thumbnails]:
-    """Of that vault, by a process that may have made other pictures before."""
+    """Of that vault, by a process that may have made other pictures before.
+
+    It counts as fresh: what is the first to fail in it is not tried once more in a new one. (That is a test of
+    `Src/Media/tests/test_picture_process.py`.)
+    """
+    picture_process._asked = False
     monkeypatch.setattr("Src.Library.pictures.PictureProcess", lambda **_: picture_process)
     made = Thumbnails(storage, threads=1)
     yield made
@@ -58,7 +64,7 @@ def thumbnails(storage: Path, monkeypatch: pytest.MonkeyPatch, picture_process: 
 
 @pytest.fixture
 def fresh_thumbnails(storage: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Thumbnails]:
-    """By a process of their own: in a used one, what fails is tried twice."""
+    """By a process of their own, which may end by what it is given."""
     monkeypatch.setattr("Src.Library.pictures.PictureProcess", partial(PictureProcess, PATIENCE))
     made = Thumbnails(storage, threads=1)
     yield made

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import struct
-import subprocess
 import time
 import zlib
 from concurrent.futures import wait
@@ -28,6 +27,7 @@ from Src.Library.tests.conftest import PutIntoVault
 from Src.Media.pictures.process import NoPicture, PictureProcess
 from Src.Shared.settings import PROJECT_ROOT
 from Src.Testing.patience import PATIENCE
+from Src.Testing.plain_exiftool import PlainExifTool
 
 SAMPLES = PROJECT_ROOT / "Src" / "Librarian" / "tests" / "samples"
 LIMIT = PATIENCE + 60.0  # seconds; more than a picture may take
@@ -134,13 +134,20 @@ def test_heic_is_upright(thumbnails: Thumbnails, put: PutIntoVault) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("orientation", [1, 6, 8])
 def test_raw_photos_by_their_preview(
-    thumbnails: Thumbnails, put: PutIntoVault, tmp_path: Path, sample: str, kind: str, tag: str, orientation: int
+    thumbnails: Thumbnails,
+    put: PutIntoVault,
+    plain_exiftool: PlainExifTool,
+    tmp_path: Path,
+    sample: str,
+    kind: str,
+    tag: str,
+    orientation: int,
 ) -> None:
     preview, raw = tmp_path / "preview.jpg", tmp_path / sample
     preview.write_bytes(as_file(turned(flag(), orientation), "JPEG"))
     shutil.copy(SAMPLES / sample, raw)
     change = [f"-{tag}<={preview}", f"-IFD0:Orientation#={orientation}"]
-    subprocess.run(["exiftool", "-q", "-q", "-m", "-overwrite_original", *change, raw], check=True)
+    plain_exiftool.run("-q", "-q", "-m", "-overwrite_original", *change, raw)
     image = shown(thumbnails, put(raw.read_bytes(), kind))
     assert image.size == (400, 300) and is_upright(image)
 
@@ -274,12 +281,12 @@ JPEG = as_file(flag(), "JPEG")
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_no_picture(fresh_thumbnails: Thumbnails, put: PutIntoVault, content: bytes, kind: str, reason: str) -> None:
+def test_no_picture(thumbnails: Thumbnails, put: PutIntoVault, content: bytes, kind: str, reason: str) -> None:
     original = put(content, kind)
-    assert picture(fresh_thumbnails, original) is None
-    assert any(word in why(fresh_thumbnails, original) for word in reason.split("|"))
+    assert picture(thumbnails, original) is None
+    assert any(word in why(thumbnails, original) for word in reason.split("|"))
     good = put(JPEG, "JPEG", "good")
-    assert is_upright(shown(fresh_thumbnails, good))
+    assert is_upright(shown(thumbnails, good))
 
 
 def test_half_a_photo_is_shown(thumbnails: Thumbnails, put: PutIntoVault) -> None:
@@ -287,6 +294,7 @@ def test_half_a_photo_is_shown(thumbnails: Thumbnails, put: PutIntoVault) -> Non
     assert shown(thumbnails, put(content[: len(content) // 2], "JPEG")).size == (400, 300)
 
 
+@pytest.mark.slow  # it takes as much memory and time as a picture may
 def test_what_needs_too_much_memory(fresh_thumbnails: Thumbnails, put: PutIntoVault) -> None:
     pixels = 10_900  # allowed; but progressive JPEGs are taken apart in memory as a whole
     original = put(progressive_jpeg(pixels, pixels), "JPEG")

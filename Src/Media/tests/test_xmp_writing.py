@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from Src.Media.tests.xmp_made import LIGHTROOM, MADE, SAID
 from Src.Media.xmp_document import NotXmp
 from Src.Media.xmp_sidecar import Said, read_sidecar
 from Src.Media.xmp_writing import Changes, written
+from Src.Testing.plain_exiftool import PlainExifTool
 
 WANTED = Changes(
     rating=4,
@@ -37,14 +37,13 @@ _OURS = re.compile(
 )
 
 
-def _said_by_exiftool(path: Path, content: bytes, *options: str) -> dict[str, Any]:
+def _said_by_exiftool(tool: PlainExifTool, path: Path, content: bytes, *options: str) -> dict[str, Any]:
     """ExifTool reads UTF-16 only half, so it gets a copy in UTF-8, as from our readers (`SidecarText`)."""
     if b"\0" in content[:4]:
         content = content.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
         content = content.decode("utf-16-le" if content[1:2] == b"\0" else "utf-16-be").encode()
     path.write_bytes(content)
-    command = ["exiftool", "-config", "", "-G1", "-struct", "-json", *options, str(path)]
-    (found,) = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    (found,) = json.loads(tool.run("-G1", "-struct", "-json", *options, path))
     assert isinstance(found, dict)
     return found
 
@@ -55,9 +54,9 @@ _READ_BY_EXIFTOOL = [name for name in MADE if name != "odd"]  # it knows no defa
 
 @_NEEDS_EXIFTOOL
 @pytest.mark.parametrize("base", [None, *_READ_BY_EXIFTOOL])
-def test_exiftool_reads_what_was_written(base: str | None, tmp_path: Path) -> None:
+def test_exiftool_reads_what_was_written(base: str | None, tmp_path: Path, plain_exiftool: PlainExifTool) -> None:
     content = written(None if base is None else MADE[base], WANTED)
-    said = _said_by_exiftool(tmp_path / "a.xmp", content, "-n", "-a")
+    said = _said_by_exiftool(plain_exiftool, tmp_path / "a.xmp", content, "-n", "-a")
     assert said["XMP-xmp:Rating"] == 4
     assert said["XMP-exif:DateTimeOriginal"] == said["XMP-photoshop:DateCreated"] == "2019:05:04 12:30:15.12+05:30"
     assert said["XMP-exif:GPSLatitude"] == pytest.approx(-33.8567844, abs=1e-9)
@@ -72,11 +71,13 @@ def test_exiftool_reads_what_was_written(base: str | None, tmp_path: Path) -> No
 @_NEEDS_EXIFTOOL
 @pytest.mark.parametrize("base", _READ_BY_EXIFTOOL)
 @pytest.mark.parametrize("changes", [WANTED, NOTHING], ids=["all", "nothing"])
-def test_what_other_programs_wrote_stays(base: str, changes: Changes, tmp_path: Path) -> None:
+def test_what_other_programs_wrote_stays(
+    base: str, changes: Changes, tmp_path: Path, plain_exiftool: PlainExifTool
+) -> None:
     content = MADE[base]
     after = written(content, changes)
-    before = _said_by_exiftool(tmp_path / "a.xmp", content)
-    now = _said_by_exiftool(tmp_path / "a.xmp", after)
+    before = _said_by_exiftool(plain_exiftool, tmp_path / "a.xmp", content)
+    now = _said_by_exiftool(plain_exiftool, tmp_path / "a.xmp", after)
     kept = {name: value for name, value in before.items() if not _OURS.fullmatch(name)}
     assert kept == {name: value for name, value in now.items() if not _OURS.fullmatch(name)}
     assert len(kept) > 3

@@ -385,8 +385,8 @@ def test_a_loop_that_stands_still_says_so_and_that_it_moves_again(database: Data
         thread = threading.Thread(target=move)
         thread.start()
         try:
-            # (Who touches it may stand still for a moment, too.)
-            wait_until(lambda: (latest := _latest(database)).status == "OK" and latest.message is None)
+            # In one look: on a machine that stands still it may be said again a moment later.
+            wait_until(lambda: ((one := _latest(database)).status, one.message) == ("OK", None))
         finally:
             moving.set()
             thread.join()
