@@ -11,21 +11,23 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from Src.Factory import report
 from Src.Factory.batch import check_exiftool
-from Src.Factory.new_file import NewFile
 from Src.Factory.operate import looking, stoppable
 from Src.Factory.problems import Problem
 from Src.Factory.progress import progress_shown
+from Src.Factory.receipt_text import receipt_comment, receipt_text
+from Src.Factory.signed_file import SignedFile, signed_file
 from Src.Factory.verify import journaled
 from Src.Librarian.importer import Importer
 from Src.Librarian.passage import IN_ARCHIVE, Account, IncomingFile
 from Src.Librarian.sources import SourceError
 from Src.Library.custody.listed import is_list, read_list
+from Src.Library.custody.manifests.folder import SIGNATURE
 from Src.Library.custody.receipt import VERDICTS, Elsewhere, Line, Receipts
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble
@@ -35,7 +37,6 @@ from Src.Shared.disk.top import open_regular_below, regular_state_below
 from Src.Shared.disk.whole import Whole, whole_disk
 from Src.Shared.errors import ExitCode
 from Src.Shared.ledger_text import to_ledger
-from Src.Shared.logs import escaped
 from Src.Shared.settings import Settings
 from Src.Shared.words import counted
 
@@ -126,16 +127,18 @@ def run_safe(
     path = Path(source)
     try:
         with contextlib.ExitStack() as opened:
-            text = None
+            files: SignedFile | None = None
             if receipt is not None:
                 _refuse_within(Path(receipt), path)
-                text = opened.enter_context(NewFile(Path(receipt), settings.storage, about="safe: --receipt"))
+                files = opened.enter_context(
+                    signed_file(Path(receipt), Vault(settings.storage), about="safe: --receipt")
+                )
             if is_list(path) and _looked("safe", source, os.path.isfile):
                 lines = judge(settings, read_list(path), asked)
             else:
                 lines = [one.line for one in compare(settings, path, asked, about="safe")]
-            if text is not None:
-                _write(text, path, asked, lines)
+            if files is not None:
+                files.write(receipt_text(path, asked.within, lines), receipt_comment(lines))
     except Stopped:
         report.note("Stopped; nothing is said.")
         return ExitCode.INTERRUPTED
@@ -143,7 +146,7 @@ def run_safe(
         for line in lines:
             report.print_json(line.as_json())
     else:
-        _print_safe(lines, asked, receipt)
+        _print_safe(lines, asked, receipt, files)
     return ExitCode.WELL if lines and all(one.verdict == "safe" for one in lines) else ExitCode.FOUND
 
 
@@ -364,7 +367,7 @@ def _of_line(line: Line) -> dict[str, Any]:
     return {name: said[name] for name in ("verdict", "kept_at", "read_back_at", "copies", "reason", "sha256", "size")}
 
 
-def _print_safe(lines: Sequence[Line], asked: Asked, receipt: str | None) -> None:
+def _print_safe(lines: Sequence[Line], asked: Asked, receipt: str | None, files: SignedFile | None) -> None:
     counts = Counter(one.verdict for one in lines)
     if not lines:
         report.heading("There is nothing to compare.")
@@ -381,8 +384,12 @@ def _print_safe(lines: Sequence[Line], asked: Asked, receipt: str | None) -> Non
     report.say(f"Safe means read back within {days}. Copies elsewhere do not count: none can be made yet.")
     if counts["not_reread"] and not asked.reads:
         report.say("With --read, what was not re-read is read now.")
-    if receipt is not None:
+    if receipt is not None and files is not None:
         report.line("receipt", receipt)
+        if files.public_key is None:
+            report.line("", "it is not signed: there is no vault yet, or it is not mounted", "yellow")
+        else:
+            report.line("", f"its signature is {receipt}{SIGNATURE}, by the key {files.public_key}")
 
 
 def _print_account(
@@ -422,23 +429,3 @@ def _print_list(stay: Sequence[tuple[str, str, Line]]) -> None:
     report.table(("stays", "", "why"), rows)
     if len(stay) > _SHOWN:
         report.say(f"  and {len(stay) - _SHOWN:,} more; --json lists them")
-
-
-def _write(text: NewFile, source: Path, asked: Asked, lines: Sequence[Line]) -> None:
-    """One line a file, its fields in one order, so that any program reads it. It is not signed yet."""
-    counts = Counter(one.verdict for one in lines)
-    text.write(
-        "Photo Factory receipt 1\n"
-        f"made: {datetime.now(UTC).isoformat(timespec='seconds')}\n"
-        f"of: {escaped(report.on_host(os.path.abspath(source)))}\n"
-        f"asked: read back within {counted(asked.within.days, 'day')}, 0 copies\n"
-        f"files: {len(lines)}\n"
-    )
-    for verdict in VERDICTS:
-        text.write(f"{verdict}: {counts[verdict]}\n")
-    text.write("\n# verdict, SHA-256, bytes, read back at, copies, kept at, name; between tabs\n")
-    for one in lines:
-        read = "-" if one.read_back_at is None else one.read_back_at.isoformat(timespec="seconds")
-        size = "-" if one.size is None else str(one.size)
-        fields = (one.verdict, one.sha256 or "-", size, read, str(one.copies), escaped(one.kept_at or "-"))
-        text.write("\t".join((*fields, escaped(one.path))) + "\n")

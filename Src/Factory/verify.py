@@ -94,7 +94,7 @@ def _parameters(
     parameters: dict[str, object] = {"sample": sample, "budget": budget}
     if restore_from is not None:
         is_path = "/" in restore_from or os.path.lexists(restore_from)
-        parameters["restore_from"] = to_ledger(absolute(restore_from) if is_path else restore_from)
+        parameters["restore_from"] = absolute(restore_from) if is_path else restore_from
     return {**parameters, "accept_moves": True} if accept_moves else parameters
 
 
