@@ -21,6 +21,7 @@ from Src.Factory.operate import looking, stoppable
 from Src.Factory.problems import Problem
 from Src.Factory.progress import progress_shown
 from Src.Factory.receipt_text import receipt_comment, receipt_text
+from Src.Factory.same_pictures import same_pictures
 from Src.Factory.signed_file import SignedFile, signed_file
 from Src.Factory.verify import journaled
 from Src.Librarian.importer import Importer
@@ -45,6 +46,7 @@ _ANSWER_LIMIT = 300.0  # seconds
 _SHOWN = 20
 _CHANGED = "it was changed since it was read; ask again"
 _CAME = "it came meanwhile; ask again"
+_SAME_PICTURE = "the vault has the same picture with other metadata (a date, a rating, ...): these bytes would be lost"
 _NO_VAULT = "there is no vault yet, or it is not mounted"
 _WORDS = {
     "safe": "safe: the vault has the same bytes, and has read them back",
@@ -58,6 +60,7 @@ WHATS = {
     "in_vault": "in the vault, read back",
     "not_reread": "in the vault, not re-read",
     "own": "the vault's own files, or they may be: no other copies",
+    "same_picture": "not in the vault, which has the same pictures with other metadata",
     "other_bytes": "not in the vault, where their names have other bytes",
     "in_trash": "not in the vault: a person has removed them",
     "not_media": "not in the vault: not photos or videos",
@@ -72,6 +75,7 @@ class Entry(NamedTuple):
 
     account: Account
     line: Line
+    same_picture: str | None = None  # where the vault has its picture in a file with other bytes
 
     @property
     def what(self) -> str:
@@ -83,6 +87,8 @@ class Entry(NamedTuple):
                 return "not_reread"
             case "own", _:
                 return "own"
+            case _ if self.same_picture is not None:
+                return "same_picture"
             case _, "unwanted":
                 return "in_trash"
             case _, "failed":
@@ -157,7 +163,7 @@ def run_account(settings: Settings, *, folder: str, read: bool, within: str | No
     if _looked("account", folder, os.path.lexists) and not _looked("account", folder, os.path.isdir):
         raise Problem(f"account: {folder}: is no folder; for a file there is ./factory safe")
     try:
-        entries = compare(settings, path, asked, about="account")
+        entries, not_compared = with_same_pictures(settings, compare(settings, path, asked, about="account"))
     except Stopped:
         report.note("Stopped; nothing is said.")
         return ExitCode.INTERRUPTED
@@ -166,12 +172,17 @@ def run_account(settings: Settings, *, folder: str, read: bool, within: str | No
     may_go = bool(entries) and not missing
     disk = whole_disk(path, (settings.storage, settings.originals, settings.db_data))
     if as_json:
-        files = [{"path": to_ledger(one.account.path), "what": one.what, **_of_line(one.line)} for one in entries]
+        files = [{"path": to_ledger(one.account.path), "what": one.what, **_of_entry(one)} for one in entries]
         sums = {what: counts[what] for what in WHATS}
         of_disk = {"whole_disk": disk.is_whole, "vault_on_disk": disk.has_others}
-        report.print_json({"entries": len(entries), **sums, "may_go": may_go, **of_disk, "files": files})
+        report.print_json({"entries": len(entries), **sums, "may_go": may_go, **of_disk, "files": files,
+                           "pictures_not_compared": not_compared})  # fmt: skip
     else:
         _print_account(entries, counts, missing, asked, disk)
+        if not_compared:
+            report.say(
+                f"There was no time to compare the pictures of {counted(not_compared, 'photo')} with the vault's."
+            )
     return ExitCode.WELL if may_go else ExitCode.FOUND
 
 
@@ -359,7 +370,28 @@ def _state_as_read(file: IncomingFile, sha256: str, go_on: Callable[[], None]) -
         return None
 
 
+def with_same_pictures(settings: Settings, entries: Sequence[Entry]) -> tuple[list[Entry], int]:
+    """Of what the vault does not have: where it has the picture. And of how many there was no time for that.
+
+    Raises Stopped, LedgerUnavailable.
+    """
+    may_be_there = [one.account if one.line.verdict in ("other_bytes", "not_here") else None for one in entries]
+    found = same_pictures(settings, may_be_there)
+    if found.was_stopped:
+        raise Stopped
+    return [
+        one
+        if (at := found.at.get(number)) is None
+        else one._replace(same_picture=at, line=one.line._replace(reason=_SAME_PICTURE, kept_at=at))
+        for number, one in enumerate(entries)
+    ], found.not_compared
+
+
 # What is said
+
+
+def _of_entry(one: Entry) -> dict[str, Any]:
+    return {**_of_line(one.line), "same_picture": None if one.same_picture is None else to_ledger(one.same_picture)}
 
 
 def _of_line(line: Line) -> dict[str, Any]:
