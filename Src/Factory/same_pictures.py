@@ -31,18 +31,22 @@ class Found(NamedTuple):
 
 
 def same_pictures(settings: Settings, files: Sequence[Account | None]) -> Found:
-    """Asks of each file that is a photo, and stands by itself. Raises LedgerUnavailable, WrongLedger."""
+    """Asks of each file that is a photo, and stands by itself. Raises LedgerUnavailable, WrongLedger, VaultTrouble."""
     asked = [
         (number, one.file, one.picture)
         for number, one in enumerate(files)
         if one is not None and one.picture is not None and one.file is not None and not one.file.is_unpacked
     ]
     found: dict[int, str] = {}
-    if not asked:
+    vault = Vault(settings.storage)
+    if not asked or not vault.is_marked():
         return Found(found)
     database = Database(settings, service="factory")
-    pictures = SamePictures(settings.storage, lambda: _own_session(settings, database))
+    belonging = Belonging(settings, vault)
+    pictures = SamePictures(settings.storage, lambda: _own_session(belonging, database))
     try:
+        database.ensure_ready()
+        belonging.establish(database)
         with progress_shown("Comparing pictures") as show, looking(show, lambda: None) as working:
             working.progress.plan(len(asked))
             for done, (number, file, picture) in enumerate(asked):
@@ -59,9 +63,9 @@ def same_pictures(settings: Settings, files: Sequence[Account | None]) -> Found:
 
 
 @contextlib.contextmanager
-def _own_session(settings: Settings, database: Database) -> Iterator[Session]:
+def _own_session(belonging: Belonging, database: Database) -> Iterator[Session]:
     with database.session() as session:
-        Belonging(settings, Vault(settings.storage)).check(session)
+        belonging.check(session)
         yield session
 
 

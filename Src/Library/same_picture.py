@@ -22,7 +22,7 @@ from Src.Media.pictures.alike import Picture
 from Src.Media.pictures.process import NoPicture, PictureProcess
 from Src.Shared.ledger_text import from_ledger, to_ledger
 
-MOST_SECONDS = 600.0  # for all pictures of a run
+MOST_SECONDS = 600.0  # for all pictures of a run; one that is begun is compared to its end
 _MOST_CANDIDATES = 20  # of one picture: a burst has many of one second
 _CANDIDATES = text("""
     SELECT file_hash, final_path FROM media_assets
@@ -35,14 +35,11 @@ _CANDIDATES = text("""
 class SamePictures:
     """Asks one vault; to be closed. Raises LedgerUnavailable, and WrongLedger, wherever it is asked."""
 
-    def __init__(
-        self, storage: Path, sessions: Callable[[], AbstractContextManager[Session]], seconds: float = MOST_SECONDS
-    ) -> None:
-        """`seconds`: how long it may take in all; a picture that is begun is compared to its end."""
+    def __init__(self, storage: Path, sessions: Callable[[], AbstractContextManager[Session]]) -> None:
         self._storage = storage
         self._sessions = sessions
         self._process = PictureProcess()
-        self._until = time.monotonic() + seconds
+        self._until = time.monotonic() + MOST_SECONDS
         self._hashes: dict[str, str | None] = {}  # of originals, by their bytes; None: not to be had
 
     def close(self) -> None:
