@@ -207,7 +207,7 @@ def _print_repairs(done: Verified, repair: Repair | None) -> None:
         what = counted(len(done.kept_aside), "bad file")
         report.say(f"{what} kept aside: ./factory problems lists what was moved there. Only you remove it.")
     if repair.source is not None and repair.source.trouble:
-        report.line("source", repair.source.trouble, "yellow")
+        report.line("source", to_ledger(repair.source.trouble), "yellow")
 
 
 def _print_lists(lists: CheckedManifests) -> None:

@@ -164,27 +164,32 @@ class FolderOfBytes:
 
 
 class _OfSize:
-    """The files of one size: many, where a camera gives all raw photos the same one."""
+    """The files of one size: many, where a camera gives all raw photos the same one. None is asked for twice."""
 
     def __init__(self) -> None:
         self._named: dict[str, list[str]] = {}
-        self._hashes: dict[str, str | None] = {}  # of what was read; None: it could not be
+        self._unread: dict[str, None] = {}
+        self._by_hash: dict[str, list[str]] = {}
 
     def add(self, path: str) -> None:
         self._named.setdefault(_name(path), []).append(path)
+        self._unread[path] = None
 
     def was_read(self, path: str, sha256: str | None) -> None:
-        self._hashes[path] = sha256
+        """`sha256`: None where it could not be read."""
+        if path in self._unread:
+            del self._unread[path]
+            if sha256 is not None:
+                self._by_hash.setdefault(sha256, []).append(path)
 
     def named(self, item: Item) -> list[str]:
-        """What may be it: it was read, or has the name. That which stands there as in the vault comes first."""
+        """What may be it: what has its bytes, then what has its name: the one that stands as in the vault first."""
         place = "/" + item.path.partition("/")[2]
-        paths = dict.fromkeys(path for path, sha256 in self._hashes.items() if sha256 == item.sha256)
-        paths |= dict.fromkeys(sorted(self._named.get(_name(item.path), ()), key=lambda one: not _ends(one, place)))
-        return [one for one in paths if self._hashes.get(one, item.sha256) == item.sha256]
+        same = sorted(self._named.get(_name(item.path), ()), key=lambda one: not _ends(one, place))
+        return [*self._by_hash.get(item.sha256, ()), *(one for one in same if one in self._unread)]
 
     def unread(self) -> list[str]:
-        return [path for paths in self._named.values() for path in paths if path not in self._hashes]
+        return list(self._unread)
 
 
 def _name(path: str) -> str:

@@ -102,10 +102,10 @@ class Repairer:
             with self._staging.new() as staged:
                 fetched = source.fetch(item, staged.fd, self._go_on)
                 if fetched is None:
-                    return Stays(f"{source.name} has no file with its bytes")
+                    return Stays(f"{to_ledger(source.name)} has no file with its bytes")
                 with vault_trouble(f"write {item.path}"):
                     if not self._is_finished(item, staged, fetched):
-                        return Stays(f"what {source.name} has under its name are other bytes")
+                        return Stays(f"what {to_ledger(source.name)} has under its name are other bytes")
                 try:
                     with self._vault.lock():
                         return self._replace(item, staged, fetched)
@@ -158,10 +158,9 @@ class Repairer:
             raise
         if not is_placed:
             note.unlink()
-            return Stays(_TAKEN if kept_at is None else f"{_TAKEN}; what stood there is at {kept_at}")
+            return Stays(_TAKEN + _aside(kept_at))
         self._tell(note, kept_at)
-        words = f"it was restored from {fetched.where}"
-        return PutRight(words if kept_at is None else f"{words}; what stood there is at {kept_at}", kept_at)
+        return PutRight(f"it was restored from {to_ledger(fetched.where)}{_aside(kept_at)}", kept_at)
 
     def _has_same_row(self, item: Item) -> bool:
         rows = self._rows.originals([item.id]) if item.companion is None else self._rows.companions([item.id])
@@ -208,8 +207,7 @@ class Repairer:
         message = "it had gone from the vault; good bytes from elsewhere took its place (verify --restore-from)"
         if said["damage"]:
             message = f"good bytes from elsewhere took its place (verify --restore-from), for {said['damage']}"
-        if kept_at is not None:
-            message += f"; what stood there is at {to_ledger(kept_at)}"
+        message += _aside(kept_at)
         event = {
             "id": uuid.UUID(said["id"]),
             "happened_at": datetime.now(UTC),
@@ -260,15 +258,15 @@ class Repairer:
             if not isinstance(self._vault.verdict(item.path, item.sha256, item.size), Gone):
                 return Stays("something stands in its place again; run verify again")
             if self._rows.named([standing]) or standing in self._journaled():
-                return Stays(f"{standing} is another original by now")
+                return Stays(f"{to_ledger(standing)} is another original by now")
             try:
                 if not self._holds(standing, item):
-                    return Stays(f"{standing} has other bytes by now")
+                    return Stays(f"{to_ledger(standing)} has other bytes by now")
                 if self._may_follow(item, standing) and self._follow(item, standing):
-                    return PutRight(f"the database follows it to {standing}", followed_to=standing)
+                    return PutRight(f"the database follows it to {to_ledger(standing)}", followed_to=standing)
                 return self._move_back(item, standing)
             except OSError as error:
-                return Stays(f"{standing} cannot be moved back: {error.strerror}")
+                return Stays(f"{to_ledger(standing)} cannot be moved back: {error.strerror}")
 
     def _holds(self, standing: str, item: Item) -> bool:
         """Raises OSError."""
@@ -298,7 +296,11 @@ class Repairer:
             if not self._vault.take_free_place(folder, name, item.path, name if same_folder else None):
                 return Stays(_TAKEN)
             fsync_path(".", os.O_DIRECTORY, dir_fd=folder)
-        return PutRight(f"it was moved back from {standing}")
+        return PutRight(f"it was moved back from {to_ledger(standing)}")
+
+
+def _aside(kept_at: str | None) -> str:
+    return "" if kept_at is None else f"; what stood there is at {to_ledger(kept_at)}"
 
 
 def _mtime(item: Item, fetched: Fetched) -> int | None:
