@@ -14,7 +14,7 @@ import pytest
 
 from Src.Library.custody.item import Item
 from Src.Library.custody.repair import good_bytes, putting_right
-from Src.Library.custody.repair.good_bytes import Fetched, FolderOfBytes, GoOn, SourceTrouble
+from Src.Library.custody.repair.good_bytes import BytesByHash, Fetched, FolderOfBytes, GoOn, SourceTrouble
 from Src.Library.custody.repair.putting_right import Repairer
 from Src.Library.custody.repair.repairs import Repair
 from Src.Library.custody.repair.staging import Staging
@@ -221,6 +221,42 @@ def test_a_source_is_never_believed(bench: Bench) -> None:
         assert (done.changed, done.restored, bench.at(1).read_bytes()) == ([bench.paths[1]], [], before)
         assert "other bytes" in done.why[bench.paths[1]]
     assert (aside(bench), under_way(bench)) == ([], [])
+
+
+class _NotThere(Exception):
+    pass
+
+
+class _Away(Exception):
+    pass
+
+
+def test_a_source_that_is_asked_by_hash(bench: Bench) -> None:
+    """As a copy elsewhere is."""
+    good = {hashlib.sha256(bench.at(1).read_bytes()).hexdigest(): bench.at(1).read_bytes()}
+    was = FileState.of(bench.at(1).stat())
+    for number in (1, 2):
+        bench.at(number).unlink()
+
+    def fetch(sha256: str, into: int) -> int:
+        if sha256 not in good:
+            raise _NotThere(f"nothing has {sha256}")
+        return os.write(into, good[sha256])
+
+    def away(sha256: str, into: int) -> int:
+        raise _Away("it is not plugged in")
+
+    def full(sha256: str, into: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(SourceTrouble, match="not plugged in"):
+        bench.verify(repair=Repair(BytesByHash("offsite", away, has_none=_NotThere, trouble=_Away)))
+    with pytest.raises(VaultTrouble, match="disk is full"):
+        bench.verify(repair=Repair(BytesByHash("offsite", full, has_none=_NotThere, trouble=_Away)))
+    done = bench.verify(repair=Repair(BytesByHash("offsite", fetch, has_none=_NotThere, trouble=_Away)))
+    assert (done.restored, done.missing) == ([bench.paths[1]], [bench.paths[2]])
+    status = bench.at(1).stat()
+    assert (status.st_mtime_ns, status.st_mode & 0o777) == (was.mtime_ns, 0o440)
 
 
 def test_what_comes_meanwhile_stays(bench: Bench) -> None:

@@ -61,6 +61,42 @@ class GoodBytes(Protocol):
         """
 
 
+class BytesByHash:
+    """What is asked by hash, a file at a time, as a copy elsewhere."""
+
+    def __init__(
+        self,
+        name: str,
+        fetch: Callable[[str, int], object],
+        *,
+        has_none: type[Exception],
+        trouble: type[Exception],
+    ) -> None:
+        """`fetch`: writes the bytes of a SHA-256 into an open file; it raises `has_none` where it has none of these,
+        `trouble` where it cannot be reached, and OSError where the file cannot be written."""
+        self.name = name
+        self.trouble = ""
+        self._fetch = fetch
+        self._has_none = has_none
+        self._trouble = trouble
+
+    def look(self, wanted: Sequence[Item], go_on: GoOn) -> None:
+        pass  # it knows what it has
+
+    def fetch(self, item: Item, into: int, go_on: GoOn) -> Fetched | None:
+        go_on()
+        try:
+            self._fetch(item.sha256, into)
+        except self._has_none as problem:
+            self.trouble = self.trouble or str(problem)
+            return None
+        except self._trouble as problem:
+            raise SourceTrouble(f"--restore-from {self.name}: {problem}") from problem
+        except OSError as error:
+            raise VaultTrouble.from_os(error, "write good bytes into the vault's storage") from error
+        return Fetched(f"the copy {self.name}")
+
+
 class FolderOfBytes:
     """A folder with any files in it: a mirror of the vault, an old disk, a backup in which they have other names.
 
