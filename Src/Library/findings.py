@@ -20,13 +20,12 @@ WORDS = {
 }
 FINDINGS = tuple(WORDS)  # the worst first; a test compares it with those of the models
 _FROM_A_BACKUP = (
-    "other bytes stand at its path, and are kept aside by ./factory verify --restore-from FOLDER, which puts the "
-    "original back"
+    "other bytes stand at its path; ./factory verify --restore-from FOLDER keeps them aside, and puts the original back"
 )
 WHAT_TO_DO = {
     "gone": "put it back from a backup, ./factory verify --restore-from FOLDER, or import it again: it takes its place",
-    "not_a_file": "something else stands at its path, and is kept aside by ./factory verify --restore-from FOLDER, which "
-    "puts the original back",
+    "not_a_file": "something else stands at its path; ./factory verify --restore-from FOLDER keeps that aside, and puts "
+    "the original back",
     "size": _FROM_A_BACKUP,
     "content": _FROM_A_BACKUP,
     "unreadable": "give the user that runs the librarian the right to read it (chmod, chown), and check the disk",
