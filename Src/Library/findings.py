@@ -24,7 +24,7 @@ _FROM_A_BACKUP = (
 )
 WHAT_TO_DO = {
     "gone": "put it back from a backup, ./factory verify --restore-from FOLDER, or import it again: it takes its place",
-    "not_a_file": "something else stands at its path; ./factory verify --restore-from FOLDER keeps that aside, and puts "
+    "not_a_file": "something else stands there; ./factory verify --restore-from FOLDER keeps that aside, and puts "
     "the original back",
     "size": _FROM_A_BACKUP,
     "content": _FROM_A_BACKUP,
