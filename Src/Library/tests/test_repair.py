@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from Src.Library.custody.item import Item
-from Src.Library.custody.repair import good_bytes, putting_right
+from Src.Library.custody.repair import good_bytes
 from Src.Library.custody.repair.good_bytes import BytesByHash, Fetched, FolderOfBytes, GoOn, SourceTrouble
 from Src.Library.custody.repair.putting_right import Repairer
 from Src.Library.custody.repair.repairs import Repair
@@ -272,8 +272,11 @@ def test_what_comes_meanwhile_stays(bench: Bench) -> None:
     def moved() -> None:
         bench.sql("UPDATE media_assets SET final_path = final_path || 'x' WHERE final_path = :p", p=bench.paths[1])
 
+    def the_good_one() -> None:
+        bench.at(1).write_bytes(good)
+
     bench.at(1).unlink()
-    done = bench.verify(repair=Repair(Lying(good, lambda: bench.at(1).write_bytes(good) and None)))
+    done = bench.verify(repair=Repair(Lying(good, the_good_one)))
     assert (done.restored, bench.at(1).read_bytes(), events(bench)) == ([bench.paths[1]], good, [])
     bench.at(1).unlink()
     done = bench.verify(repair=Repair(Lying(good, in_capitals)))
@@ -313,7 +316,7 @@ def test_killed_at_any_step_the_next_run_ends_right(
 
     with monkeypatch.context() as patch:
         patch.setattr(where, name, killed)
-        patch.setattr(putting_right.Path, "unlink", lambda *_, **__: None)  # a kill cleans up nothing
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # a kill cleans up nothing
         with pytest.raises(Killed):
             restored(bench, mirror)
     standing = bench.at(1).read_bytes() if bench.at(1).exists() else None
