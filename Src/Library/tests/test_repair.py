@@ -29,8 +29,6 @@ from Src.Shared.disk.files import FileState
 from Src.Shared.ledger_text import to_ledger
 from Src.Shared.settings import Settings
 
-MARKER = ".photo-factory-vault"
-
 
 @pytest.fixture
 def bench(factory_settings: Settings, database: Database) -> Bench:
