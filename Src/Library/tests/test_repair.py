@@ -361,7 +361,7 @@ def test_where_the_originals_are_on_a_filesystem_of_their_own(
         return real_place(self, folder, *given)
 
     def away(self: Vault, *given: Any) -> str:
-        self.damaged._folders = self.damaged._folders[1:]
+        self.damaged._folders = (self.damaged._folders[-1],) * 2
         return real_aside(self, *given)
 
     monkeypatch.setattr(Vault, "take_free_place", take)

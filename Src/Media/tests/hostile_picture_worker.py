@@ -20,5 +20,5 @@ def _taken_over(_request: Any, file: BinaryIO, out: BinaryIO) -> dict[str, objec
 
 
 if __name__ == "__main__":
-    worker._make = _taken_over
+    worker._make = _taken_over  # type: ignore[assignment]
     worker.main()
