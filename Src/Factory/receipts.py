@@ -144,7 +144,7 @@ def run_safe(
             else:
                 lines = [one.line for one in compare(settings, path, asked, about="safe")]
             if files is not None:
-                files.write(receipt_text(path, asked.within, lines), receipt_comment(lines))
+                files.write(receipt_text(path, asked.within, lines, files.public_key), receipt_comment(lines))
     except Stopped:
         report.note("Stopped; nothing is said.")
         return ExitCode.INTERRUPTED

@@ -29,7 +29,6 @@ class SignedFile:
         """All of the text. `comment`: one line, which the signature holds, and signs too. Raises Problem where the disk
         is full."""
         if self._key is not None and self._signature is not None:
-            text = f"{text}\n# signed with the key {self.public_key}\n"
             self._signature.write(self._key.signature(text.encode(), comment).decode())
         self._text.write(text)
 

@@ -30,7 +30,8 @@ class NotComparable(Exception):
 
 
 def pixel_hash(file: BinaryIO, kind: str) -> str:
-    """SHA-256, as hex, over size and pixels of each picture in an open file of a kind: as they are stored, not turned.
+    """SHA-256, as hex, over size and pixels of each picture in an open file of a kind: as they are stored, not turned
+    (but a TIFF, which Pillow turns by itself).
 
     Raises NotComparable, MemoryError and whatever the libraries raise on broken files.
     """

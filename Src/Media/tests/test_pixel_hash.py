@@ -58,7 +58,9 @@ def with_comment(jpeg: bytes) -> bytes:
 @pytest.mark.parametrize(("form", "kind"), [("JPEG", "JPEG"), ("PNG", "PNG"), ("TIFF", "TIFF"), ("WEBP", "WEBP")])
 def test_metadata_says_nothing_of_pixels(hash_of: Callable[..., str], form: str, kind: str) -> None:
     exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 6, "Canon"
+    exif[0x010F] = "Canon"
+    if form != "TIFF":  # which Pillow turns by itself
+        exif[0x0112] = 6
     plain, told = saved(picture(), form), saved(picture(), form, exif=exif)
     assert plain != told
     assert hash_of(plain, kind) == hash_of(told, kind)
