@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class HostPath:
     written: bool = False  # a file is made there; else what is there is read
     folder: bool = False  # it is a folder that is there, in which files are made
     written_with: str | None = None  # the parameter with which what is read may be changed or removed too
+    or_name: bool = False  # a word without a slash, where nothing of that name is here, is no path but a name of ours
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ class Command:
                     )
                     what = "destination is empty; give a folder" if one.path.folder else what
                     raise Problem(f"{self.name}: a {what}")
+                if one.path.or_name and "/" not in path and not os.path.lexists(path):
+                    continue
                 found.append((path, one.path))
         return found
 
@@ -135,7 +139,7 @@ class Command:
                 continue
             values = _values(one, taken)
             if one.path is not None and seen_as is not None:
-                values = [seen_as[value] for value in values]
+                values = [seen_as.get(value, value) for value in values]
             if isinstance(one, Option):
                 options += [f"{one.name}={value}" for value in values]
             else:

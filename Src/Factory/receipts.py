@@ -11,21 +11,24 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from Src.Factory import report
 from Src.Factory.batch import check_exiftool
-from Src.Factory.new_file import NewFile
 from Src.Factory.operate import looking, stoppable
 from Src.Factory.problems import Problem
 from Src.Factory.progress import progress_shown
+from Src.Factory.receipt_text import receipt_comment, receipt_text
+from Src.Factory.same_pictures import same_pictures
+from Src.Factory.signed_file import SignedFile, signed_file
 from Src.Factory.verify import journaled
 from Src.Librarian.importer import Importer
 from Src.Librarian.passage import IN_ARCHIVE, Account, IncomingFile
 from Src.Librarian.sources import SourceError
 from Src.Library.custody.listed import is_list, read_list
+from Src.Library.custody.manifests.folder import SIGNATURE
 from Src.Library.custody.receipt import VERDICTS, Elsewhere, Line, Receipts
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble
@@ -35,7 +38,6 @@ from Src.Shared.disk.top import open_regular_below, regular_state_below
 from Src.Shared.disk.whole import Whole, whole_disk
 from Src.Shared.errors import ExitCode
 from Src.Shared.ledger_text import to_ledger
-from Src.Shared.logs import escaped
 from Src.Shared.settings import Settings
 from Src.Shared.words import counted
 
@@ -44,6 +46,7 @@ _ANSWER_LIMIT = 300.0  # seconds
 _SHOWN = 20
 _CHANGED = "it was changed since it was read; ask again"
 _CAME = "it came meanwhile; ask again"
+_SAME_PICTURE = "the vault has the same picture with other metadata (a date, a rating, ...): these bytes would be lost"
 _NO_VAULT = "there is no vault yet, or it is not mounted"
 _WORDS = {
     "safe": "safe: the vault has the same bytes, and has read them back",
@@ -57,6 +60,7 @@ WHATS = {
     "in_vault": "in the vault, read back",
     "not_reread": "in the vault, not re-read",
     "own": "the vault's own files, or they may be: no other copies",
+    "same_picture": "not in the vault, which has the same pictures with other metadata",
     "other_bytes": "not in the vault, where their names have other bytes",
     "in_trash": "not in the vault: a person has removed them",
     "not_media": "not in the vault: not photos or videos",
@@ -71,6 +75,7 @@ class Entry(NamedTuple):
 
     account: Account
     line: Line
+    same_picture: str | None = None  # where the vault has its picture in a file with other bytes
 
     @property
     def what(self) -> str:
@@ -82,6 +87,8 @@ class Entry(NamedTuple):
                 return "not_reread"
             case "own", _:
                 return "own"
+            case _ if self.same_picture is not None:
+                return "same_picture"
             case _, "unwanted":
                 return "in_trash"
             case _, "failed":
@@ -126,16 +133,18 @@ def run_safe(
     path = Path(source)
     try:
         with contextlib.ExitStack() as opened:
-            text = None
+            files: SignedFile | None = None
             if receipt is not None:
                 _refuse_within(Path(receipt), path)
-                text = opened.enter_context(NewFile(Path(receipt), settings.storage, about="safe: --receipt"))
+                files = opened.enter_context(
+                    signed_file(Path(receipt), Vault(settings.storage), about="safe: --receipt")
+                )
             if is_list(path) and _looked("safe", source, os.path.isfile):
                 lines = judge(settings, read_list(path), asked)
             else:
                 lines = [one.line for one in compare(settings, path, asked, about="safe")]
-            if text is not None:
-                _write(text, path, asked, lines)
+            if files is not None:
+                files.write(receipt_text(path, asked.within, lines, files.public_key), receipt_comment(lines))
     except Stopped:
         report.note("Stopped; nothing is said.")
         return ExitCode.INTERRUPTED
@@ -143,7 +152,7 @@ def run_safe(
         for line in lines:
             report.print_json(line.as_json())
     else:
-        _print_safe(lines, asked, receipt)
+        _print_safe(lines, asked, receipt, files)
     return ExitCode.WELL if lines and all(one.verdict == "safe" for one in lines) else ExitCode.FOUND
 
 
@@ -154,7 +163,7 @@ def run_account(settings: Settings, *, folder: str, read: bool, within: str | No
     if _looked("account", folder, os.path.lexists) and not _looked("account", folder, os.path.isdir):
         raise Problem(f"account: {folder}: is no folder; for a file there is ./factory safe")
     try:
-        entries = compare(settings, path, asked, about="account")
+        entries, not_compared = with_same_pictures(settings, compare(settings, path, asked, about="account"))
     except Stopped:
         report.note("Stopped; nothing is said.")
         return ExitCode.INTERRUPTED
@@ -163,12 +172,17 @@ def run_account(settings: Settings, *, folder: str, read: bool, within: str | No
     may_go = bool(entries) and not missing
     disk = whole_disk(path, (settings.storage, settings.originals, settings.db_data))
     if as_json:
-        files = [{"path": to_ledger(one.account.path), "what": one.what, **_of_line(one.line)} for one in entries]
+        files = [{"path": to_ledger(one.account.path), "what": one.what, **_of_entry(one)} for one in entries]
         sums = {what: counts[what] for what in WHATS}
         of_disk = {"whole_disk": disk.is_whole, "vault_on_disk": disk.has_others}
-        report.print_json({"entries": len(entries), **sums, "may_go": may_go, **of_disk, "files": files})
+        report.print_json({"entries": len(entries), **sums, "may_go": may_go, **of_disk, "files": files,
+                           "pictures_not_compared": not_compared})  # fmt: skip
     else:
         _print_account(entries, counts, missing, asked, disk)
+        if not_compared:
+            report.say(
+                f"There was no time to compare the pictures of {counted(not_compared, 'photo')} with the vault's."
+            )
     return ExitCode.WELL if may_go else ExitCode.FOUND
 
 
@@ -356,7 +370,28 @@ def _state_as_read(file: IncomingFile, sha256: str, go_on: Callable[[], None]) -
         return None
 
 
+def with_same_pictures(settings: Settings, entries: Sequence[Entry]) -> tuple[list[Entry], int]:
+    """Of what the vault does not have: where it has the picture. And of how many there was no time for that.
+
+    Raises Stopped, LedgerUnavailable.
+    """
+    may_be_there = [one.account if one.line.verdict in ("other_bytes", "not_here") else None for one in entries]
+    found = same_pictures(settings, may_be_there)
+    if found.was_stopped:
+        raise Stopped
+    return [
+        one
+        if (at := found.at.get(number)) is None
+        else one._replace(same_picture=at, line=one.line._replace(reason=_SAME_PICTURE, kept_at=at))
+        for number, one in enumerate(entries)
+    ], found.not_compared
+
+
 # What is said
+
+
+def _of_entry(one: Entry) -> dict[str, Any]:
+    return {**_of_line(one.line), "same_picture": None if one.same_picture is None else to_ledger(one.same_picture)}
 
 
 def _of_line(line: Line) -> dict[str, Any]:
@@ -364,7 +399,7 @@ def _of_line(line: Line) -> dict[str, Any]:
     return {name: said[name] for name in ("verdict", "kept_at", "read_back_at", "copies", "reason", "sha256", "size")}
 
 
-def _print_safe(lines: Sequence[Line], asked: Asked, receipt: str | None) -> None:
+def _print_safe(lines: Sequence[Line], asked: Asked, receipt: str | None, files: SignedFile | None) -> None:
     counts = Counter(one.verdict for one in lines)
     if not lines:
         report.heading("There is nothing to compare.")
@@ -381,8 +416,12 @@ def _print_safe(lines: Sequence[Line], asked: Asked, receipt: str | None) -> Non
     report.say(f"Safe means read back within {days}. Copies elsewhere do not count: none can be made yet.")
     if counts["not_reread"] and not asked.reads:
         report.say("With --read, what was not re-read is read now.")
-    if receipt is not None:
+    if receipt is not None and files is not None:
         report.line("receipt", receipt)
+        if files.public_key is None:
+            report.line("", "it is not signed: there is no vault yet, or it is not mounted", "yellow")
+        else:
+            report.line("", f"its signature is {receipt}{SIGNATURE}, by the key {files.public_key}")
 
 
 def _print_account(
@@ -422,23 +461,3 @@ def _print_list(stay: Sequence[tuple[str, str, Line]]) -> None:
     report.table(("stays", "", "why"), rows)
     if len(stay) > _SHOWN:
         report.say(f"  and {len(stay) - _SHOWN:,} more; --json lists them")
-
-
-def _write(text: NewFile, source: Path, asked: Asked, lines: Sequence[Line]) -> None:
-    """One line a file, its fields in one order, so that any program reads it. It is not signed yet."""
-    counts = Counter(one.verdict for one in lines)
-    text.write(
-        "Photo Factory receipt 1\n"
-        f"made: {datetime.now(UTC).isoformat(timespec='seconds')}\n"
-        f"of: {escaped(report.on_host(os.path.abspath(source)))}\n"
-        f"asked: read back within {counted(asked.within.days, 'day')}, 0 copies\n"
-        f"files: {len(lines)}\n"
-    )
-    for verdict in VERDICTS:
-        text.write(f"{verdict}: {counts[verdict]}\n")
-    text.write("\n# verdict, SHA-256, bytes, read back at, copies, kept at, name; between tabs\n")
-    for one in lines:
-        read = "-" if one.read_back_at is None else one.read_back_at.isoformat(timespec="seconds")
-        size = "-" if one.size is None else str(one.size)
-        fields = (one.verdict, one.sha256 or "-", size, read, str(one.copies), escaped(one.kept_at or "-"))
-        text.write("\t".join((*fields, escaped(one.path))) + "\n")

@@ -61,8 +61,15 @@ def _resume(settings: Settings, one: Operation, *, as_json: bool) -> int:
     if one.kind == "rebuild":
         return run_rebuild(settings, missing=True, dry_run=False, as_json=as_json)
     if one.kind == "verify":
-        sample, budget = given["sample"], given["budget"]
-        return run_verify(settings, quick=False, sample=sample, budget=budget, as_json=as_json)
+        return run_verify(
+            settings,
+            quick=False,
+            sample=given["sample"],
+            budget=given["budget"],
+            restore_from=given.get("restore_from"),
+            accept_moves=bool(given.get("accept_moves")),
+            as_json=as_json,
+        )
     raise OperationProblem(f"operation {short(one.id)} goes on by itself: it is the {one.who}'s")
 
 

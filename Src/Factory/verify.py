@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from Src.Factory import report
-from Src.Factory.operate import looking, operating, say_stopped
+from Src.Factory.operate import absolute, looking, operating, say_stopped
 from Src.Factory.problems import Problem
 from Src.Factory.progress import progress_shown
 from Src.Librarian.record.journal import Journal
 from Src.Library.belonging import Belonging
 from Src.Library.custody.manifests.checking import CheckedManifests, check_manifests
+from Src.Library.custody.repair.good_bytes import FolderOfBytes, GoodBytes
+from Src.Library.custody.repair.repairs import Repair
 from Src.Library.custody.verified import Verified
 from Src.Library.custody.verify import Plan, Verify
 from Src.Library.vault import Vault
@@ -27,12 +31,26 @@ _ANSWER_LIMIT = 300.0  # seconds: to put a million originals into order takes so
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def run_verify(settings: Settings, *, quick: bool, sample: str | None, budget: str | None, as_json: bool) -> int:
-    """Verifies; the exit code. Raises Problem, WrongLedger, VaultTrouble, LedgerUnavailable."""
+def run_verify(
+    settings: Settings,
+    *,
+    quick: bool,
+    sample: str | None,
+    budget: str | None,
+    restore_from: str | None = None,
+    accept_moves: bool = False,
+    as_json: bool,
+) -> int:
+    """Verifies; the exit code. Raises Problem, WrongLedger, VaultTrouble, LedgerUnavailable, SourceTrouble."""
     plan = plan_of(quick=quick, sample=sample, budget=budget)
+    if accept_moves and (sample is not None or budget is not None):
+        raise Problem("verify: --accept-moves needs a look at all of the vault; leave --sample or --budget out")
+    repair = None
+    if accept_moves or restore_from is not None:
+        repair = Repair(None if restore_from is None else _source(restore_from), accept_moves)
     database = Database(settings, service="factory", answer_limit=_ANSWER_LIMIT)
     try:
-        verify = Verify(settings, database, plan, journaled=lambda: journaled(settings))
+        verify = Verify(settings, database, plan, journaled=lambda: journaled(settings), repair=repair)
         with progress_shown("Verifying") as show_step:
             with (
                 looking(show_step, verify.stop)
@@ -41,7 +59,7 @@ def run_verify(settings: Settings, *, quick: bool, sample: str | None, budget: s
                     settings,
                     database,
                     "verify",
-                    {"sample": sample, "budget": budget},
+                    _parameters(sample, budget, restore_from, accept_moves=accept_moves),
                     show=show_step,
                     stop=verify.stop,
                     gives_way=True,
@@ -61,11 +79,37 @@ def run_verify(settings: Settings, *, quick: bool, sample: str | None, budget: s
         report.print_json({**_readable(done), "manifests": lists and lists.as_json()})
     else:
         _print(done)
+        _print_repairs(done, repair)
         if lists is not None:
             _print_lists(lists)
     if stopped:
         return ExitCode.INTERRUPTED
     return ExitCode.WELL if done.is_well and not (lists and lists.wrong) else ExitCode.FOUND
+
+
+def _parameters(
+    sample: str | None, budget: str | None, restore_from: str | None, *, accept_moves: bool
+) -> dict[str, object]:
+    """By which a stopped run is known again. A run that puts nothing right has none of that."""
+    parameters: dict[str, object] = {"sample": sample, "budget": budget}
+    if restore_from is not None:
+        is_path = "/" in restore_from or os.path.lexists(restore_from)
+        parameters["restore_from"] = absolute(restore_from) if is_path else restore_from
+    return {**parameters, "accept_moves": True} if accept_moves else parameters
+
+
+def _source(given: str) -> GoodBytes:
+    """A folder, or a copy by its name. Raises Problem."""
+    try:
+        os.stat(given)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        if "/" not in given and isinstance(error, FileNotFoundError):
+            why = "no folder of that name is here, and no copy has it"
+        raise Problem(f"verify: --restore-from {given}: {why}") from error
+    if not os.path.isdir(given):
+        raise Problem(f"verify: --restore-from {given}: is no folder")
+    return FolderOfBytes(Path(given))
 
 
 def plan_of(*, quick: bool, sample: str | None, budget: str | None) -> Plan:
@@ -101,7 +145,7 @@ def _readable(done: Verified) -> dict[str, object]:
     for name, value in said.items():
         if name == "why":
             said[name] = {to_ledger(path): why for path, why in value.items()}
-        elif name == "moved":
+        elif name in ("moved", "moved_back", "followed", "kept_aside"):
             said[name] = [{word: to_ledger(path) for word, path in one.items()} for one in value]
         elif isinstance(value, list):
             said[name] = [to_ledger(path) for path in value]
@@ -114,7 +158,8 @@ def _print(done: Verified) -> None:
     elif done.is_well:
         report.heading("Nothing is wrong." if done.checked else "There was nothing to verify.")
     else:
-        report.heading("Something is wrong. Nothing was changed.")
+        is_changed = done.restored or done.moved_back or done.followed or done.kept_aside
+        report.heading("Something is wrong." if is_changed else "Something is wrong. Nothing was changed.")
     report.line("checked", f"{counted(done.checked, 'file')}, {done.ok:,} as they should be")
     report.line("read", f"{counted(done.read, 'file')} ({report.size(done.bytes)}), from the disk")
     if done.checked > done.read and done.how == "quick":
@@ -142,6 +187,27 @@ def _print(done: Verified) -> None:
         share = f"{100 * done.sample_bound:.2g} %"
         report.say(f"None of {done.originals_read:,} is bad: with 95 % confidence fewer than {share} of all are.")
     _print_read_back(done)
+
+
+def _print_repairs(done: Verified, repair: Repair | None) -> None:
+    if repair is None:
+        return
+    kinds = [
+        (done.restored, "put right"),
+        (list(done.moved_back), "moved back to its place"),
+        (list(done.followed), "the database follows its new name"),
+    ]
+    for names, words in kinds:
+        if names:
+            report.line("right now", f"{counted(len(names), 'file')}: {words}", "green")
+    rows = [(to_ledger(name), done.why.get(name, "")) for names, _ in kinds for name in _first(names)]
+    if rows:
+        report.table(("in the vault", "what was done"), rows)
+    if done.kept_aside:
+        what = counted(len(done.kept_aside), "bad file")
+        report.say(f"{what} kept aside: ./factory problems lists what was moved there. Only you remove it.")
+    if repair.source is not None and repair.source.trouble:
+        report.line("source", to_ledger(repair.source.trouble), "yellow")
 
 
 def _print_lists(lists: CheckedManifests) -> None:

@@ -45,6 +45,7 @@ from Src.Library.operation import Progress
 from Src.Library.tree import Skipped
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble
+from Src.Media.pictures.alike import Picture
 from Src.Media.readers.readings import Readings
 from Src.Media.zip_archive import ArchiveTrouble, MemberTrouble
 from Src.Shared.database import Database
@@ -442,7 +443,7 @@ class Importer:
                 account = _account(one, (earlier or {}).get(one.file.original_path))
                 if self._compares:
                     content = one.found.sha256 if one.found is not None else one.companion_sha256
-                    account = account._replace(content=content, file=one.file)
+                    account = account._replace(content=content, file=one.file, picture=_picture(one))
                 self._told(account)
         self._show()
 
@@ -499,6 +500,16 @@ def _is_as_found(file: IncomingFile) -> bool:
         return regular_state_below(file.top, file.path) == file.state
     except OSError:
         return False
+
+
+def _picture(one: Outcome) -> Picture | None:
+    """Of a new photo, what may show that the vault has its picture in other bytes."""
+    if one.result != "new" or one.found is None or one.found.kind.is_video or one.found.kind.is_raw:
+        return None
+    said = one.found.metadata
+    if said.width is None or said.height is None:
+        return None
+    return Picture(one.found.kind.name, said.width, said.height, said.captured_at, one.file.name)
 
 
 def _account(one: Outcome, earlier: Earlier | None) -> Account:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 from Src.Media.companion_names import CompanionKind
 from Src.Media.kinds import Kind
 from Src.Media.metadata import Metadata
+from Src.Media.pictures.alike import Picture
 from Src.Media.takeout import TakeoutNote
 from Src.Shared.disk.files import FileState
 from Src.Shared.disk.top import Top
@@ -322,3 +323,4 @@ class Account(NamedTuple):
     date_source: str | None = None
     content: str | None = None  # in a comparison: the SHA-256 of what was read, of companions too
     file: IncomingFile | None = None  # in a comparison, of a file
+    picture: Picture | None = None  # in a comparison, of a photo whose bytes the vault does not have

@@ -31,7 +31,6 @@ from Src.Librarian.passage import (
     NotMedia,
     Unreadable,
 )
-from Src.Librarian.place.copying import read_only
 from Src.Librarian.read.reader_pool import ReaderPool
 from Src.Librarian.rebuild_companions import StandingCompanions, companion_in
 from Src.Librarian.record import ledger_entry, statements
@@ -53,6 +52,7 @@ from Src.Library.verdict import Living
 from Src.Shared.database import Database
 from Src.Shared.disk.beneath import open_folder
 from Src.Shared.disk.files import FileState, NotARegularFile, regular_file_state
+from Src.Shared.disk.making import read_only
 from Src.Shared.disk.top import Top, open_regular_below
 from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.settings import Settings

@@ -19,6 +19,7 @@ from Src.Shared.disk.beneath import open_folder, parent_beneath, rename_unless_t
 from Src.Shared.disk.files import FileState
 from Src.Shared.disk.syncing import fsync_folder
 
+DAMAGED = ".damaged"  # below the originals
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.ETXTBSY, errno.ENOENT, errno.ELOOP)
 _LONGEST = 255 - len(".12345678_12345")
 
@@ -33,7 +34,7 @@ class Damaged:
     def __init__(self, storage: Path) -> None:
         self._storage = storage
         # The second is used where the originals are on a filesystem of their own: a rename does not leave one.
-        self._folders = (storage / ".factory" / "damaged", storage / "Originals" / ".damaged")
+        self._folders = (storage / ".factory" / "damaged", storage / "Originals" / DAMAGED)
 
     def move_aside(self, final_path: str, rotten: Rotten) -> str:
         """Moves durably aside what was judged rotten, and nothing else; its new path, relative to the storage root.

@@ -19,11 +19,15 @@ WORDS = {
     "writable": "writable",
 }
 FINDINGS = tuple(WORDS)  # the worst first; a test compares it with those of the models
+_FROM_A_BACKUP = (
+    "other bytes stand at its path; ./factory verify --restore-from FOLDER keeps them aside, and puts the original back"
+)
 WHAT_TO_DO = {
-    "gone": "copy it back to its path from a backup, or import it again (./factory import FILE): it takes its place",
-    "not_a_file": "something else stands at its path: move that away, then copy the original back or import it again",
-    "size": "other bytes stand at its path: move them away, then copy the original back or import it again",
-    "content": "other bytes stand at its path: move them away, then copy the original back or import it again",
+    "gone": "put it back from a backup, ./factory verify --restore-from FOLDER, or import it again: it takes its place",
+    "not_a_file": "something else stands there; ./factory verify --restore-from FOLDER keeps that aside, and puts "
+    "the original back",
+    "size": _FROM_A_BACKUP,
+    "content": _FROM_A_BACKUP,
     "unreadable": "give the user that runs the librarian the right to read it (chmod, chown), and check the disk",
     "writable": "somebody may change it: chmod a-w FILE",
 }

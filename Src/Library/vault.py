@@ -21,11 +21,17 @@ from Src.Library.original_path import checked_path, is_in_trash
 from Src.Library.vault_folder import VaultFolder
 from Src.Library.vault_trouble import VaultTrouble
 from Src.Library.verdict import Gone, Living, Question, Rotten, Verdict, Verdicts
-from Src.Shared.disk.beneath import THROUGH, lstat_beneath, open_beneath, open_folder
+from Src.Shared.disk.beneath import (
+    THROUGH,
+    lstat_beneath,
+    open_beneath,
+    open_folder,
+    rename_unless_taken_at,
+)
 from Src.Shared.disk.locks import holder_of, note_holder, open_lock, take
 from Src.Shared.disk.making import PRIVATE, SHARED, make_folder
 from Src.Shared.disk.naming import rename_unless_taken
-from Src.Shared.disk.syncing import fsync, fsync_folder, syncfs
+from Src.Shared.disk.syncing import fsync, fsync_folder, fsync_path, syncfs
 from Src.Shared.vault_marker import MARKER, change_marker
 
 logger = logging.getLogger(__name__)
@@ -254,6 +260,31 @@ class Vault:
             raise VaultTrouble.from_os(error, f"rename {old}") from error
         self._is_free(standing, inode)
         target.add(name, inode)
+        target.changed_only_by_us()
+        return True
+
+    def take_free_place(self, folder: int, name: str, final_path: str, besides: str | None = None) -> bool:
+        """Gives a finished file of an open folder, which is no day's, the path of an original, durably; whether it was
+        free. `besides`: a name there that may differ from it in case: the file's own.
+
+        Under the vault's lock. Raises VaultTrouble, and OSError: EXDEV where it is on another filesystem.
+        """
+        parent, wanted = os.path.split(checked_path(final_path))
+        target = self.folder(parent)
+        if target.holder(wanted) not in (None, besides):
+            return False
+        try:
+            inode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_ino
+            rename_unless_taken_at(folder, name, target.fd, wanted)
+            for way in (".", "..", "../.."):  # a folder that was just made needs its name too
+                fsync_path(way, os.O_DIRECTORY, dir_fd=target.fd)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise
+            raise VaultTrouble.from_os(error, f"put a file at {final_path}") from error
+        target.add(wanted, inode)
         target.changed_only_by_us()
         return True
 

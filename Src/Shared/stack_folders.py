@@ -24,7 +24,9 @@ from Src.Shared.disk.making import DROP_ZONE, PRIVATE, SHARED
 from Src.Shared.vault_marker import MARKER
 
 FOLDERS = ("Photos_Inbox", "Storage", "Storage/Derivatives", ".run")  # Docker mounts these, or what is in them
-NO_LINKS = (*FOLDERS, "Storage/Originals", "Storage/.factory")
+# An empty folder that the dashboard gets in the place of the one that it is in: there is the key of the signed lists.
+_COVER = ("Storage/.factory", "Storage/.factory/manifests", "Storage/.factory/manifests/.nothing")
+NO_LINKS = (*FOLDERS, "Storage/Originals", *_COVER)
 _MARKER = f"Storage/Originals/{MARKER}"
 PLATE = ".photo-factory"  # a folder in each; the monitor gets nothing else of inbox and storage
 _PLATE_FILE = "nameplate"
@@ -60,6 +62,14 @@ def make_folders(data: Path, owner: Owner, plate_id: str, group: int | None = No
                         os.fchown(folder, -1, group)
                     os.fchmod(folder, modes.get(relative, 0o755 if group is None else SHARED))
                 _hang(folder, relative, plate_id, owner)
+            finally:
+                os.close(folder)
+        for relative in _COVER:
+            with parent_beneath(root, relative) as (parent, name), contextlib.suppress(FileExistsError):
+                os.mkdir(name, PRIVATE, dir_fd=parent)
+            folder = _open(root, relative)
+            try:
+                _give_what_is_roots(folder, owner)
             finally:
                 os.close(folder)
 

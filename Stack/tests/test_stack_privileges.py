@@ -82,6 +82,20 @@ def test_the_monitor_sees_no_photo(stack: Stack) -> None:
     wait_until(partial(_is_answered, stack, found, total), LIMIT, "it has looked at the disk")  # it may just have begun
 
 
+def test_nobody_but_the_librarian_sees_the_key_of_the_signed_lists(stack: Stack) -> None:
+    """The dashboard runs as the same user, and mounts what is above it."""
+    folder = stack.storage / ".factory" / "manifests"
+    (folder / "a key").write_bytes(b"secret")
+    try:
+        assert "a key" in stack.exec("librarian", "ls", "-A", "/data/Storage/.factory/manifests").split("\n")
+        assert stack.exec("dashboard", "ls", "-A", "/data/Storage/.factory/manifests") == ""
+        assert stack.exec("dashboard", "find", "/data/Storage/.factory", "-name", "a key") == ""
+        with pytest.raises(AssertionError, match="No such file"):
+            stack.exec("service_monitor", "ls", "/data/Storage/.factory")
+    finally:
+        (folder / "a key").unlink()
+
+
 def test_the_read_only_ones_cannot_write_photos(stack: Stack) -> None:
     for name in ("dashboard", "service_monitor"):
         with pytest.raises(AssertionError, match="Read-only file system"):

@@ -29,7 +29,11 @@ def run_operations(stack: Stack, *, words: Sequence[str], as_json: bool) -> int:
     if one["kind"] == "rebuild":
         run_factory(librarian, REBUILD.name, ["--missing", *json_])
     if one["kind"] == "verify":
-        given = {"quick": False, "as_json": as_json, **one["parameters"]}
+        given = {"quick": False, "restore_from": None, "accept_moves": False, "as_json": as_json, **one["parameters"]}
+        if given["restore_from"] is not None:
+            given["restore_from"] = on_host(given["restore_from"], librarian)
+            if VERIFY.paths(given):
+                return run_with_paths(librarian, VERIFY, given)
         run_factory(librarian, VERIFY.name, VERIFY.words(given))
     if one["kind"] != "import":
         raise Problem(f"operations: operation {words[1]} goes on by itself")

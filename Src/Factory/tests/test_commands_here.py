@@ -107,6 +107,10 @@ CALLS: dict[str, list[tuple[str, ExitCode]]] = {
         ("--sample 0", WRONG),
         ("--budget soon", WRONG),
         ("--budget 0", WRONG),
+        ("--restore-from FOLDER", WRONG),
+        ("--restore-from NEW", WRONG),
+        ("--restore-from PHOTO", WRONG),
+        ("--accept-moves --sample 5", WRONG),
     ],
     "safe": [
         ("PHOTO", FOUND),  # there is no vault yet

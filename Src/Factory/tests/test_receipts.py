@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from Src.Factory import receipts
 from Src.Factory.batch import run_import
+from Src.Factory.lists import write_lists
 from Src.Factory.problems import Problem
 from Src.Factory.stack.execution import HOST_MOVED
 from Src.Librarian.earlier_imports import EarlierImports
@@ -456,3 +460,86 @@ def test_for_people(card: Path, safe: Ask, factory: Settings, capsys: pytest.Cap
     (card / "IMG_0.jpg").unlink()
     assert receipts.run_safe(factory, source=str(card), read=True, **rest) == ExitCode.WELL
     assert "All of it is safe: 6 files." in capsys.readouterr().out
+
+
+def test_the_same_picture_with_other_metadata_is_named_and_stays(
+    card: Path, factory: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = card.parent / "disk"
+    disk.mkdir()
+    rated = CANON[:2] + b"\xff\xfe\x00\x0b5 stars!!" + CANON[2:]
+    (disk / "IMG_0.jpg").write_bytes(rated)
+    (disk / "another name.jpg").write_bytes(rated + b"!")  # by its date
+    (disk / "IMG_1.jpg").write_bytes(rated[: len(rated) // 2])
+    with Image.open(card / "DCIM" / "IMG_2.jpg") as image:
+        image.rotate(180).save(disk / "IMG_2.jpg", exif=image.getexif())
+    (disk / "IMG_3.jpg").write_bytes(photo(3))
+    code, said = account(factory, disk, capsys)
+    whats = {os.path.basename(one["path"]): one["what"] for one in said["files"]}
+    assert code == ExitCode.FOUND
+    assert whats == {
+        "IMG_0.jpg": "same_picture",
+        "another name.jpg": "same_picture",
+        "IMG_1.jpg": "other_bytes",
+        "IMG_2.jpg": "other_bytes",
+        "IMG_3.jpg": "in_vault",
+    }
+    [one] = [one for one in said["files"] if one["path"].endswith("IMG_0.jpg")]
+    assert one["same_picture"] == one["kept_at"] and one["same_picture"].startswith("Originals/")
+    assert (one["verdict"], said["pictures_not_compared"]) == ("other_bytes", 0), "bytes alone make a verdict"
+    assert receipts.run_account(factory, folder=str(disk), read=True, within=None, as_json=False) == ExitCode.FOUND
+    assert "the same pictures with other metadata" in capsys.readouterr().out
+    monkeypatch.setattr("Src.Library.same_picture.MOST_SECONDS", -1.0)
+    said = account(factory, disk, capsys)[1]
+    assert (said["same_picture"], said["pictures_not_compared"]) == (0, 3), "what is cut says no size"
+
+
+@pytest.mark.skipif(shutil.which("minisign") is None, reason="needs minisign")
+def test_a_receipt_is_signed_as_minisign_checks_it(
+    card: Path, factory: Settings, database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receipt = tmp_path / "receipt.txt"
+    given: dict[str, Any] = {"read": True, "within": None, "copies": None, "receipt": str(receipt)}
+    assert receipts.run_safe(factory, source=str(card), **given, as_json=False) == ExitCode.WELL
+    [key] = [line.split()[-1] for line in receipt.read_text().splitlines() if line.startswith("signed with: ")]
+    assert f"by the key {key}" in capsys.readouterr().out
+
+    def check(*more: str) -> subprocess.CompletedProcess[str]:
+        command = ["minisign", "-V", "-m", str(receipt), "-P", key, *more]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert check().returncode == 0
+    assert "Photo Factory receipt 1: 6 files, 6 safe" in check().stdout
+    for name in ("receipt.txt", "receipt.txt.minisig"):
+        was = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(was.replace(b"6", b"7", 1))
+        assert check().returncode != 0, name
+        (tmp_path / name).write_bytes(was)
+    assert check().returncode == 0
+    write_lists(factory, database)
+    assert (factory.storage / "Manifests" / "minisign.pub").read_text().splitlines()[-1] == key
+
+
+def test_what_cannot_be_signed_is_not_written(
+    card: Path, factory: Settings, safe: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipt = tmp_path / "receipt.txt"
+    (tmp_path / "receipt.txt.minisig").write_bytes(b"another's")
+    with pytest.raises(Problem, match="is there already"):
+        safe(card, receipt=str(receipt))
+    (tmp_path / "receipt.txt.minisig").unlink()
+    before = sorted(os.listdir(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(receipts, "compare", _full_disk)
+        with pytest.raises(VaultTrouble):
+            safe(card, receipt=str(receipt))
+    assert sorted(os.listdir(tmp_path)) == before
+    assert safe(card, receipt=str(receipt))[0] == ExitCode.WELL
+    (factory.state / "manifests" / "minisign.key").write_bytes(b"torn")
+    with pytest.raises(VaultTrouble, match="secret key"):
+        safe(card, receipt=str(tmp_path / "other.txt"))
+    assert not (tmp_path / "other.txt").exists()
+
+
+def _full_disk(*_: Any, **__: Any) -> None:
+    raise VaultTrouble("no room")

@@ -449,7 +449,10 @@ IN_A_CONTAINER = {
     "trash": (["empty", "--yes", "--really"], "librarian", "trash --yes --really -- empty"),
     "problems": (["--quiet"], "librarian", "problems --quiet"),
     "doctor": (["--json"], "librarian", "doctor --json"),
-    "verify": (["--json", "--sample", "3000"], "librarian", "verify --sample=3000 --json"),
+    "verify": (
+        *(["--json", "--sample", "3000", "--restore-from", "a copy"], "librarian"),
+        "verify --sample=3000 --restore-from=a copy --json",
+    ),
     "rebuild": (["--dry-run", "--missing"], "librarian", "rebuild --missing --dry-run"),
     "phone": ([], "service-monitor", "phone"),
     "operations": (["--json", "cancel", "0123abcd"], "librarian", "operations --json -- cancel 0123abcd"),

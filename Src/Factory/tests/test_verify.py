@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +20,12 @@ from Src.Factory.problems import Problem
 from Src.Factory.show_operations import run_operations
 from Src.Factory.verify import plan_of, run_verify
 from Src.Library.belonging import Belonging
+from Src.Library.custody.repair.good_bytes import FolderOfBytes, SourceTrouble
 from Src.Library.custody.verify import Plan
 from Src.Library.operation import short
 from Src.Library.operations import Operations
 from Src.Library.running_operation import RunningOperation
+from Src.Library.tests.spoiling import flip_a_bit
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
 from Src.Shared.errors import ExitCode
@@ -76,9 +80,11 @@ Verify = Callable[..., tuple[int, dict[str, Any]]]
 
 @pytest.fixture
 def verify(factory_settings: Settings, capsys: pytest.CaptureFixture[str]) -> Verify:
-    def run(quick: bool = False, sample: str | None = None, budget: str | None = None) -> tuple[int, dict[str, Any]]:
+    def run(
+        quick: bool = False, sample: str | None = None, budget: str | None = None, **more: Any
+    ) -> tuple[int, dict[str, Any]]:
         capsys.readouterr()
-        code = run_verify(factory_settings, quick=quick, sample=sample, budget=budget, as_json=True)
+        code = run_verify(factory_settings, quick=quick, sample=sample, budget=budget, as_json=True, **more)
         return code, json.loads(capsys.readouterr().out)
 
     return run
@@ -256,3 +262,68 @@ def _wait_and_leave(waits: list[str]) -> Callable[[str, float], None]:
         raise Waited
 
     return waiting
+
+
+@pytest.fixture
+def backup(factory_settings: Settings, vault: Vault, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(factory_settings.originals, tmp_path / "backup"))
+
+
+def test_one_command_puts_right_what_is_wrong(
+    factory_settings: Settings, originals: list[str], verify: Verify, backup: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [factory_settings.storage / path for path in originals]
+    flip_a_bit(paths[0])
+    paths[1].unlink()
+    paths[2].chmod(0o644)
+    paths[3].rename(paths[3].with_name("Grandma.jpg"))
+    code, said = verify(restore_from=str(backup), accept_moves=True)
+    assert (code, said["ok"], said["restored"]) == (ExitCode.WELL, COUNT, originals[:3]), said["why"]
+    assert [said[name] for name in ("missing", "changed", "unknown", "mode", "moved")] == [[]] * 5
+    assert [one["path"] for one in said["followed"]] == [originals[3]]
+    [kept] = said["kept_aside"]
+    assert kept["path"] == originals[0]
+    assert (factory_settings.storage / kept["kept_at"]).is_file()
+    paths[1].unlink()
+    paths[4].unlink()
+    (backup / paths[4].relative_to(factory_settings.originals)).unlink()
+    given: dict[str, Any] = {"quick": True, "sample": None, "budget": None, "restore_from": str(backup)}
+    assert run_verify(factory_settings, **given, as_json=False) == ExitCode.FOUND
+    shown = capsys.readouterr().out
+    assert "1 file: put right" in shown
+    assert originals[1] in shown
+    assert "has no file with its bytes" in shown.replace("\n", " ")
+    assert "Nothing was changed" not in shown
+
+
+def test_what_nothing_can_be_restored_from_is_a_sentence(factory_settings: Settings, vault: Vault) -> None:
+    given: dict[str, Any] = {"quick": False, "sample": None, "budget": None, "as_json": True}
+    with pytest.raises(Problem, match=r"no folder of that name is here, and no copy has it$"):
+        run_verify(factory_settings, restore_from="offsite", **given)
+    with pytest.raises(Problem, match="No such file"):
+        run_verify(factory_settings, restore_from="/nowhere/at all", **given)
+    with pytest.raises(Problem, match="needs a look at all"):
+        run_verify(factory_settings, accept_moves=True, **{**given, "sample": "5"})
+
+
+def test_what_was_unplugged_is_resumed(
+    factory_settings: Settings, originals: list[str], verify: Verify, backup: Path, database: Database,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    (factory_settings.storage / originals[0]).unlink()
+    away = backup.with_name("away")
+
+    def unplugged(*_: Any) -> None:
+        backup.rename(away)
+        raise SourceTrouble("it is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderOfBytes, "look", unplugged)
+        with pytest.raises(SourceTrouble):
+            verify(restore_from=str(backup))
+    away.rename(backup)
+    [one] = Operations(factory_settings, database).stopped()
+    assert one.parameters == {"sample": None, "budget": None, "restore_from": str(backup)}
+    capsys.readouterr()
+    assert run_operations(factory_settings, words=["resume", short(one.id)], as_json=True) == ExitCode.WELL
+    assert json.loads(capsys.readouterr().out)["restored"] == [originals[0]]

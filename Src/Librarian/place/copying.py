@@ -16,6 +16,7 @@ from Src.Librarian.place.room import NoRoom, data_in, room_for
 from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.disk.files import FileState, NotARegularFile, sha256_of
 from Src.Shared.disk.leases import ReadLease, open_for_writing_elsewhere
+from Src.Shared.disk.making import read_only
 from Src.Shared.disk.top import open_regular_below
 
 _CHUNK = 1024 * 1024
@@ -144,11 +145,6 @@ def unchanged(file: IncomingFile) -> Iterator[tuple[int, os.stat_result, ReadLea
             yield fd, status, lease
     finally:
         os.close(fd)
-
-
-def read_only(mode: int) -> int:
-    """A file's permissions without those to write, and readable at least for its owner."""
-    return (mode & 0o777 & ~0o222) | 0o400
 
 
 def read_trouble(error: OSError) -> ReadTrouble:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from Src.Librarian.passage import IncomingFile, Placed, StillChanging
-from Src.Librarian.place.copying import NameTaken, NotPlaced, copy, read_only, read_trouble, unchanged
+from Src.Librarian.place.copying import NameTaken, NotPlaced, copy, read_trouble, unchanged
 from Src.Librarian.place.incoming_sync import sync_incoming
 from Src.Librarian.place.sync_way import SyncWay
 from Src.Library.original_path import NotAnOriginal, checked_path
@@ -35,7 +35,7 @@ from Src.Shared.disk.beneath import link_open_file
 from Src.Shared.disk.files import FileState, NotARegularFile
 from Src.Shared.disk.filesystem import syncs_by_syncfs
 from Src.Shared.disk.leases import ReadLease
-from Src.Shared.disk.making import PRIVATE, make_folder, private_file
+from Src.Shared.disk.making import PRIVATE, make_folder, private_file, read_only
 from Src.Shared.disk.naming import NO_LINK, name_in_one_step
 from Src.Shared.disk.syncing import fsync, fsync_folder, fsync_path
 from Src.Shared.disk.top import parent_below, regular_state_below

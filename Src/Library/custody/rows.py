@@ -140,7 +140,7 @@ class Rows:
                 which = and_(which, order > after)
             page = self._originals(which, order)
             yield page
-            yield self._beside(page)
+            yield self.beside(page)
             if len(page) < PAGE:
                 return
             last = page[-1]
@@ -153,7 +153,7 @@ class Rows:
             ids = list(session.execute(select(_ASSETS.c.id).order_by(func.random()).limit(count)).scalars())
         for page in self.these(ids):
             yield page
-            yield self._beside(page)
+            yield self.beside(page)
 
     def these(self, ids: Sequence[uuid.UUID]) -> Iterator[list[Item]]:
         """Originals by their ids."""
@@ -207,7 +207,8 @@ class Rows:
             found = session.execute(select(_ASSETS.c.final_path).where(_ASSETS.c.final_path == among), asked).scalars()
             return {from_ledger(one) for one in found}
 
-    def _beside(self, page: Sequence[Item]) -> list[Item]:
+    def beside(self, page: Sequence[Item]) -> list[Item]:
+        """What stands beside these originals and belongs to them."""
         if not page:
             return []
         return self._companions(

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from Src.Library.custody.item import Item
 from Src.Library.custody.past_cache import sha256_past_cache
+from Src.Library.custody.repair.staging import RESTORING
 from Src.Library.custody.rows import PAGE, Rows
+from Src.Library.damaged import DAMAGED
 from Src.Library.original_path import is_path
 from Src.Library.tree import File, Odd, walk
 from Src.Library.xmp.looking import Beside, is_foreign_xmp
@@ -41,7 +43,7 @@ class Strangers:
 
     def found(self) -> Iterator[list[Stranger]]:
         """Some at a time. Raises LedgerUnavailable."""
-        things = walk(self._root, passed_over=lambda name, folder, _: name == MARKER and not folder)
+        things = walk(self._root, passed_over=_is_the_factorys)
         standing = (found for found in things if isinstance(found, File | Odd))
         while some := list(islice(standing, PAGE)):
             self._go_on()
@@ -118,6 +120,11 @@ class Strangers:
             finally:
                 os.close(fd)
         return None
+
+
+def _is_the_factorys(name: str, parent: str, is_folder: bool) -> bool:
+    """The marker, and what was moved aside or is under way where the originals are on a filesystem of their own."""
+    return not parent and name in ((DAMAGED, RESTORING) if is_folder else (MARKER,))
 
 
 def _stranger(found: File | Odd) -> Stranger:

@@ -32,6 +32,10 @@ class Verified:
     touched: list[str] = field(default_factory=list)  # right, with another time: named, and nothing wrong
     in_use: list[str] = field(default_factory=list)  # XMP files that another program has written: it may
     moved: dict[str, str] = field(default_factory=dict)  # of what is missing: where the same bytes stand
+    restored: list[str] = field(default_factory=list)  # put right in this run: they count as `ok`
+    kept_aside: dict[str, str] = field(default_factory=dict)  # of those: where that is which stood in their place
+    moved_back: dict[str, str] = field(default_factory=dict)  # `ok` again: from where
+    followed: dict[str, str] = field(default_factory=dict)  # `ok`: to where its row followed a file
     why: dict[str, str] = field(default_factory=dict)
     originals: int = 0
     originals_read: int = 0  # in this run, by their bytes, whatever was found
@@ -78,6 +82,12 @@ class Verified:
         if seen.is_in_use:
             self.in_use.append(item.path)
 
+    def put_right(self, item: Item, seen: Seen, words: str) -> None:
+        """Takes back what `count` has said of an item that is right by now."""
+        getattr(self, seen.word).remove(item.path)
+        self.ok += 1
+        self.why[item.path] = ", and ".join(filter(None, (seen.why, words)))
+
     def as_json(self, names: Sequence[str] = ("missing", "changed", "unreadable", "mode", "unknown")) -> dict[str, Any]:
         """The first of it is the form that stays."""
         wrong = {name: sorted(getattr(self, name)) for name in names}
@@ -87,6 +97,10 @@ class Verified:
             **wrong,
             "touched": sorted(self.touched),
             "moved": [{"path": path, "found_at": at} for path, at in sorted(self.moved.items())],
+            "restored": sorted(self.restored),
+            "kept_aside": [{"path": path, "kept_at": at} for path, at in sorted(self.kept_aside.items())],
+            "moved_back": [{"path": path, "found_at": at} for path, at in sorted(self.moved_back.items())],
+            "followed": [{"path": path, "found_at": at} for path, at in sorted(self.followed.items())],
             "xmp_changed": sorted(self.in_use),
             "why": dict(sorted(self.why.items())),
             "how": self.how,

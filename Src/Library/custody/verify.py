@@ -1,4 +1,4 @@
-"""Verify: every file of the vault against its row. It changes no file, and repairs nothing.
+"""Verify: every file of the vault against its row. By itself it changes no file, and repairs nothing.
 
 Bytes are read past memory, at idle priority, in a thread for each core. What was read and right gets `verified_at`, a
 few hundred at a time, so a run that was killed has little to read again: nothing is recovered from its checkpoint, and
@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from Src.Library.belonging import Belonging
 from Src.Library.custody.examine import Examiner
 from Src.Library.custody.item import Item, Seen
+from Src.Library.custody.repair.repairs import Repair, Repairs
 from Src.Library.custody.rows import Rows
 from Src.Library.custody.strangers import Stranger, Strangers
 from Src.Library.custody.verified import How, Verified
@@ -77,8 +78,9 @@ class Verify:
         plan: Plan,
         *,
         journaled: Callable[[], set[str]] = set,
+        repair: Repair | None = None,
     ) -> None:
-        """`journaled`: the paths of originals whose rows are still to come."""
+        """`journaled`: the paths of originals whose rows are still to come. `repair`: what is put right in the end."""
         self._vault = Vault(settings.storage)
         self._vault.patience = _PATIENCE
         self._vault.while_locked = self._while_locked
@@ -91,7 +93,9 @@ class Verify:
         self._stopping = threading.Event()
         self._deadline = time.monotonic() + plan.budget if plan.how == "budget" else None
         self._began = self._passed_over_since = datetime.now(UTC)
+        self._repair = repair
         self._lost: list[Item] = []  # of which no file is there
+        self._wrong: list[tuple[Item, Seen]] = []  # where it may be put right
         self._batch: list[tuple[Item, Seen]] = []
         self._written = time.monotonic()
         self.progress: Progress | None = None
@@ -105,7 +109,7 @@ class Verify:
     def run(self, begun: datetime | None = None) -> Verified:
         """`begun`: when the run began that this one goes on with.
 
-        Raises WrongLedger, VaultTrouble and LedgerUnavailable; it can be run again.
+        Raises WrongLedger, VaultTrouble and LedgerUnavailable, and SourceTrouble of `repair`; it can be run again.
         """
         self._database.ensure_ready()
         self._vault.check()
@@ -127,6 +131,8 @@ class Verify:
             if self._plan.how == "budget" and not self._stopping.is_set():
                 self.done.is_complete = True
             check_here(self._vault, root, self._belonging.vault_id)
+            if self._repair is not None and not self._stopping.is_set():
+                self._put_right(self._repair)
         finally:
             os.close(root)
         back = self._rows.read_back()
@@ -252,6 +258,8 @@ class Verify:
                 self.read_right[item.id] = seen.state
             if seen.word == "missing":
                 self._lost.append(item)
+            if self._repair is not None and seen.word != "ok":
+                self._wrong.append((item, seen))
         if self.progress is not None:
             last = batch[-1][0]
             self.progress.reached(last.path, last.sha256)
@@ -359,3 +367,19 @@ class Verify:
         self.done.is_searched = True
         self._report("")
         self.done.moved = strangers.moved(self._lost, unknown)
+
+    # What is put right
+
+    def _put_right(self, repair: Repair) -> None:
+        def go_on() -> None:
+            if self._stopping.is_set():
+                raise _Enough
+
+        self.done.is_complete, was_complete = False, self.done.is_complete
+        repairs = Repairs(self._vault, self._root, self._rows, self._session, self._journaled, self.done, go_on)
+        with contextlib.suppress(_Enough):
+            for item, seen in repairs.work(repair, self._wrong):
+                check_here(self._vault, self._root, self._belonging.vault_id)
+                self._write([(item, seen)])
+                self._report(os.path.dirname(item.path))
+            self.done.is_complete = was_complete

@@ -10,91 +10,35 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from sqlalchemy import CursorResult, insert, text
 
-from Src.Library.belonging import Belonging
 from Src.Library.custody import examine
 from Src.Library.custody import verify as module
 from Src.Library.custody.examine import Examiner
 from Src.Library.custody.item import Item
 from Src.Library.custody.rows import Rows
 from Src.Library.custody.strangers import Strangers
-from Src.Library.custody.verified import Verified
 from Src.Library.custody.verify import Plan, Verify
 from Src.Library.tests.spoiling import a_link, flip_a_bit
+from Src.Library.tests.verify_bench import COUNT, FULL, QUICK, Bench, filled
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
 from Src.Shared.disk.beneath import open_folder as open_top
 from Src.Shared.ledger_text import to_ledger
-from Src.Shared.models import Companion
 from Src.Shared.settings import Settings
-from Src.Testing.filled_vault import fill
 from Src.Testing.patience import PATIENCE
 
-COUNT = 24
 WORDS = ("missing", "changed", "unreadable", "mode", "unknown", "touched")
-ODD_NAME = os.fsdecode(b"IMG \\ \xff\n.jpg")
-FULL, QUICK = Plan("full"), Plan("quick")
-
-
-@dataclass
-class Bench:
-    settings: Settings
-    database: Database
-    paths: list[str]  # of originals, as they were taken
-
-    def verify(self, plan: Plan = FULL, begun: datetime | None = None, **more: Any) -> Verified:
-        return Verify(self.settings, self.database, plan, **more).run(begun)
-
-    def at(self, number: int) -> Path:
-        return self.settings.storage / self.paths[number]
-
-    def sql(self, statement: str, **values: object) -> list[Any]:
-        with self.database.session() as session:
-            answer = cast("CursorResult[Any]", session.execute(text(statement), values))
-            return list(answer.all()) if answer.returns_rows else []
-
-    def findings(self) -> dict[str, str]:
-        return dict(tuple(row) for row in self.sql("SELECT final_path, finding FROM original_findings"))
-
-    def beside(self, number: int, name: str, kind: str, content: bytes) -> Path:
-        """A companion of an original, filed."""
-        sha256 = self.sql("SELECT file_hash FROM media_assets WHERE final_path = :p", p=to_ledger(self.paths[number]))
-        path = self.at(number).with_name(name)
-        path.write_bytes(content)
-        path.chmod(0o440)
-        row = {
-            "original_hash": sha256[0][0],
-            "kind": kind,
-            "path_id": uuid.uuid4(),
-            "original_path": to_ledger(name),
-            "companion_hash": hashlib.sha256(content).hexdigest(),
-            "companion_size": len(content),
-            "final_path": to_ledger(str(path.relative_to(self.settings.storage))),
-            "filed_at": datetime.now(UTC),
-        }
-        with self.database.session() as session:
-            session.execute(insert(Companion).values(**row))
-        return path
 
 
 @pytest.fixture
 def bench(factory_settings: Settings, database: Database) -> Bench:
-    vault = Vault(factory_settings.storage)
-    fill(vault, database, COUNT, names=[ODD_NAME], step=timedelta(hours=5))
-    Belonging(factory_settings, vault).establish(database)
-    bench = Bench(factory_settings, database, [])
-    rows = bench.sql("SELECT original_path, final_path FROM media_assets ORDER BY captured_at")
-    bench.paths = [str(row[1]) for row in rows]
-    bench.paths[0] = f"{os.path.dirname(bench.paths[0])}/{ODD_NAME}"
-    return bench
+    return filled(factory_settings, database)
 
 
 def touch(path: Path) -> None:

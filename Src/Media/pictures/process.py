@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -56,7 +57,22 @@ class PictureProcess:
         An original is blamed only after it failed alone in a fresh process: what those before it left there in memory
         is not its fault. Raises NoPicture.
         """
-        request = json.dumps({"kind": kind, "side": side, "quality": quality}).encode()
+        return self._made({"kind": kind, "side": side, "quality": quality}, original)
+
+    def pixel_hash(self, original: int, kind: str) -> str:
+        """The hash of the pixels of an open file, as `pixels.py` makes it. Raises NoPicture.
+
+        It is what that process says: a file that took it over could have it say anything, so nothing may be removed
+        by it.
+        """
+        said = self._made({"kind": kind}, original)
+        if re.fullmatch(rb"[0-9a-f]{64}", said) is None:
+            raise NoPicture("to read it gives no hash", lasting=True)
+        return said.decode()
+
+    def _made(self, asked: dict[str, object], original: int) -> bytes:
+        """Raises NoPicture."""
+        request = json.dumps(asked).encode()
         try:
             return self._try(request, original)
         except _Failed as failed:

@@ -1,7 +1,8 @@
 """The process that looks into originals to make pictures of them; whatever happens in it happens to it alone.
 
 It reads requests from its standard input, a socket: a kind, a size and two open files, the original and an empty one
-for the JPEG. It has no path and opens none: before it reads anything it confines itself to these two and to programs.
+for the JPEG; without a size, for the hash of its pixels. It has no path and opens none: before it reads anything it
+confines itself to these two and to programs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import resource
 import socket
 import sys
 from contextlib import suppress
-from types import ModuleType
 from typing import Any, BinaryIO
 
 from Src.Shared.confinement import confine
@@ -39,8 +39,6 @@ def main() -> None:
         file.write("1000")  # where memory is short, a picture goes first
     with suppress(OSError):  # of the kernel, which has it and refuses it: as where it has none
         confine(memory=_most_memory(), file_size=MOST_OUTPUT)
-    from Src.Media.pictures import decoding  # takes as long as a few pictures
-
     null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(null, descriptor)  # libraries complain about broken files there
@@ -54,11 +52,29 @@ def main() -> None:
         original, output = files
         _limit_cpu(MOST_SECONDS + min(_MOST_EXTRA, os.fstat(original).st_size * _SECONDS_FOR_A_BYTE))
         with os.fdopen(original, "rb") as file, os.fdopen(output, "wb") as out:
-            answer = _make({**json.loads(message), "trust": trust_any_exiftool}, file, out, decoding)
+            request = {**json.loads(message), "trust": trust_any_exiftool}
+            answer = _hash(request, file, out) if "side" not in request else _make(request, file, out)
         requests.send(json.dumps(answer).encode()[:MESSAGE])
 
 
-def _make(request: Any, file: BinaryIO, out: BinaryIO, decoding: ModuleType) -> dict[str, object]:
+def _hash(request: Any, file: BinaryIO, out: BinaryIO) -> dict[str, object]:
+    """Writes the hash of the pixels, as hex."""
+    from Src.Media.pictures import pixels  # the librarian's image has what this needs, and not what pictures do
+
+    try:
+        out.write(pixels.pixel_hash(file, request["kind"]).encode())
+    except pixels.NotComparable as error:
+        return {"reason": str(error), "lasting": True, "certain": True}
+    except MemoryError:
+        return {"reason": "it needs too much memory to be compared", "lasting": True}
+    except Exception as error:  # of libraries, on broken files: any
+        return {"reason": f"it cannot be read ({type(error).__name__})", "lasting": True, "certain": True}
+    return {}
+
+
+def _make(request: Any, file: BinaryIO, out: BinaryIO) -> dict[str, object]:
+    from Src.Media.pictures import decoding  # takes as long as a few pictures
+
     try:
         picture = decoding.picture_of(file, request["kind"], request["side"], trust_any_exiftool=request["trust"])
         out.write(decoding.encoded(picture, request["quality"]))

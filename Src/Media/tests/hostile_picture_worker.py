@@ -6,14 +6,13 @@ The original holds its orders. What came of them stands where the picture should
 from __future__ import annotations
 
 import json
-from types import ModuleType
 from typing import Any, BinaryIO
 
 from Src.Media.pictures import worker
 from Src.Testing.hostile_acts import attempts, inherited, secrets_known
 
 
-def _taken_over(_request: Any, file: BinaryIO, out: BinaryIO, _decoding: ModuleType) -> dict[str, object]:
+def _taken_over(_request: Any, file: BinaryIO, out: BinaryIO) -> dict[str, object]:
     orders = json.loads(file.read())
     said = {"acts": attempts(orders), "secrets": secrets_known(), "open": len(inherited())}
     out.write(json.dumps(said).encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-from types import ModuleType
 from typing import Any, BinaryIO
 
 from PIL import Image
@@ -15,8 +14,8 @@ _kept: list[bytearray] = []
 _make = worker._make
 
 
-def _wasteful(request: Any, file: BinaryIO, out: BinaryIO, decoding: ModuleType) -> dict[str, object]:
-    answer = _make(request, file, out, decoding)
+def _wasteful(request: Any, file: BinaryIO, out: BinaryIO) -> dict[str, object]:
+    answer = _make(request, file, out)
     with Image.open(file) as image:
         if image.width == GREEDY:
             _take_all()

@@ -69,6 +69,11 @@ def private_file(path: str | os.PathLike[str], flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, PRIVATE_FILE)
 
 
+def read_only(mode: int) -> int:
+    """A file's permissions without those to write, and readable at least for its owner: as originals have them."""
+    return (mode & 0o777 & ~0o222) | 0o400
+
+
 def _make(parent: int, name: str, mode: int, group: int | None) -> bool:
     # Under another name until it is right: a kill in between must not leave one that the group cannot read for ever.
     # Each maker has a name of its own: with a common one, the first would give the second's unready folder the name.

@@ -14,6 +14,7 @@ from Src.Shared.stack_folders import FOLDERS, PLATE, FolderRefused, make_folders
 ROOT = Path(__file__).parents[3]
 ME = (os.geteuid(), os.getegid())
 ID = "the-id-of-this-checkout"
+KEY, COVER = "Storage/.factory/manifests", "Storage/.factory/manifests/.nothing"
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give folders away")
 
 
@@ -46,7 +47,7 @@ def starts(data: Path, *options: str, plate_id: str = ID) -> bool:
     return done.returncode == 0
 
 
-@pytest.mark.parametrize("relative", [*FOLDERS, "Storage/Originals", "Storage/.factory"])
+@pytest.mark.parametrize("relative", [*FOLDERS, "Storage/Originals", "Storage/.factory", KEY, COVER])
 def test_init_and_services_refuse_a_link(tmp_path: Path, data: Path, relative: str) -> None:
     elsewhere = tmp_path / "elsewhere"
     folder = data / relative
@@ -63,6 +64,16 @@ def test_init_and_services_refuse_a_link(tmp_path: Path, data: Path, relative: s
     assert "is a link" in done.stderr
     assert "Traceback" not in done.stderr
     assert sorted(os.listdir(elsewhere)) == before
+
+
+def test_what_covers_the_key_is_there_empty_and_private(data: Path) -> None:
+    """The dashboard's container gets it in the place of the folder with the key of the signed lists."""
+    (data / KEY / "minisign.key").write_bytes(b"secret")
+    make_folders(data, ME, ID)
+    assert os.listdir(data / COVER) == []
+    assert {(data / one).stat().st_mode & 0o777 for one in (KEY, COVER)} == {0o700}
+    compose = (ROOT / "Stack/App_Data/docker-compose.yml").read_text()
+    assert f'/{COVER}", target: /data/{KEY}, read_only: true' in compose
 
 
 @AS_ROOT

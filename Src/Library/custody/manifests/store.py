@@ -260,6 +260,17 @@ class Store:
         self._noted = note
 
 
+def signing_key(vault: Vault, patience: float = PATIENCE) -> SecretKey:
+    """The key of the vault's signed lists, for what else is signed: made where there is none yet. Raises VaultTrouble,
+    as where the key is lost."""
+    with (
+        lock_of_manifests(vault, patience),
+        ManifestFolder.made(vault.storage) as folder,
+        vault_trouble(f"read the key of {vault.storage / FOLDER}"),
+    ):
+        return _key(vault, folder)
+
+
 @contextmanager
 def lock_of_manifests(vault: Vault, patience: float = PATIENCE) -> Iterator[None]:
     """Only one process writes them. Raises VaultTrouble, which may be BeingWritten."""

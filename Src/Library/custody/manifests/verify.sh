@@ -56,7 +56,7 @@ for folder in . $year $day; do
     for file in "$folder"/* "$folder"/.[!.]* "$folder"/..?*; do
         if [ -L "$file" ]; then wrong "link         $file"
         # shellcheck disable=SC2254
-        elif [ -d "$file" ]; then case $file in ./$year | $day) ;; *) wrong "folder       $file" ;; esac
+        elif [ -d "$file" ]; then case $file in ./$year | $day | ./.damaged | ./.restoring) ;; *) wrong "folder       $file" ;; esac
         elif [ "$file" = ./.photo-factory-vault ]; then :
         elif [ -f "$file" ]; then sha256sum -- "$file" || wrong "unreadable   $file"
         elif [ -e "$file" ]; then wrong "no file      $file"; fi
