@@ -235,6 +235,8 @@ def outcome() -> Outcome | None:
     name, came = last.said, standing.message or STATES[standing.state]
     if standing.state == "undone":
         name, came = _taken_back(standing, last.said)
+    elif standing.state == "waiting" and not _librarian_runs():
+        came = "it waits, for the librarian, which moves files, does not run now"
     return Outcome(
         f"{standing.id} {standing.state} {standing.changed}",
         f"{name}: {came}.",
@@ -242,3 +244,10 @@ def outcome() -> Outcome | None:
         undo=str(standing.id) if standing.can_undo else None,
         undo_label=_undo_label(last),
     )
+
+
+def _librarian_runs() -> bool:
+    try:
+        return services.librarian_runs()
+    except (LedgerUnavailable, TooSlow):
+        return True  # as far as is known

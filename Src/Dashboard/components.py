@@ -46,6 +46,7 @@ GALLERY_SCRIPT = "".join(
         "drag",
         "search",
         "viewer_deeds",
+        "viewer_edit",
         "viewer_facts",
         "viewer",
         "asked",

@@ -99,8 +99,17 @@ def _facts(request: Request) -> Any:
         facts, story = ([[name, plain(value)] for name, value in part] for part in (facts_of(found), story_of(found)))
     wrong = plain(row["error_message"] or "No reason is known.") if row["has_errors"] else None
     now = {"rating": row["rating"] or 0, "hidden": row["is_hidden"], "turned": row["rotation"]}
-    title = row["title"] or ""
-    return {"facts": facts, "story": story, "place": row["location"], "title": title, "now": now, "wrong": wrong}
+    edit = {
+        "description": row["description"] or "",
+        "tags": found.tags,
+        "albums": found.albums,
+        "date": row["captured_at"].isoformat(" ", "seconds"),
+        "place": "{lat}, {lon}".format_map(row["location"]) if row["location"] else "",
+    }
+    return {
+        "facts": facts, "story": story, "place": row["location"], "title": row["title"] or "", "edit": edit, "now": now,
+        "wrong": wrong,
+    }  # fmt: skip
 
 
 def _choices(_request: Request) -> Any:

@@ -31,7 +31,7 @@ from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, texts
 from Src.Dashboard.tests.gallery_library import Shot
 from Src.Library.overlay.history import Decided
 from Src.Shared.database import Database
-from Src.Shared.models import Act, AssetRelation, AssetTag, Companion, MediaAsset, TrashItem
+from Src.Shared.models import Act, AlbumItem, AssetRelation, AssetTag, Companion, MediaAsset, TrashItem
 from Src.Shared.settings import Settings
 from Src.Testing.patience import PATIENCE
 
@@ -384,19 +384,61 @@ def test_acts_on_many(
     assert "2 photos" in texts(_do("favourite", some))
     _do("tag", some, " sea ")
     _do("album", some, "Summer")
+    _do("untag", some[1:], "SEA")
+    _do("out-of-album", some[1:], "summer")
+    _do("describe", some, "Two lines,\nand <b>")
+    _do("place", some[:1], "-33.8568, 151.2153")
     _do("hide", some)
     _do("unhide", some[:1])
     with database.session() as session:
         rows = [session.get_one(MediaAsset, photo) for photo in ids[:3]]
         assert [row.rating for row in rows] == [5, 5, None]
         assert [row.is_hidden for row in rows] == [False, True, False]
-        assert set(session.scalars(select(AssetTag.asset_id))) == set(ids[:2])
+        assert set(session.scalars(select(AssetTag.asset_id))) == set(session.scalars(select(AlbumItem.asset_id)))
+        assert session.scalars(select(AssetTag.asset_id)).all() == ids[:1]
+        assert [row.description for row in rows] == ["Two lines,\nand <b>"] * 2 + [None]
+        assert rows[0].location == {"lat": -33.8568, "lon": 151.2153}
     assert "Date" in texts(_do("redate", some[:1], "no date at all"))
     _do("remove", some[:1])
     librarian()
     with database.session() as session:
         assert session.scalar(select(TrashItem.file_hash)) is not None
         assert session.get(MediaAsset, ids[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "says"),
+    [
+        ("place", "Sydney", "is no place"), ("place", "", "is no place"), ("place", "91, 0", "latitude"),
+        ("redate", "-soon", "write"), ("redate", "2999", "to come"), ("out-of-album", "<b>", "no such album"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_said_and_nothing_changes(
+    ids: list[uuid.UUID], database: Database, what: str, value: str, says: str
+) -> None:
+    app = _do(what, [str(ids[0])], value)
+    assert [says in one.value.replace("\\", "") for one in app.error] == [True], texts(app)
+    with database.session() as session:
+        assert session.scalars(select(Act)).all() == []
+
+
+def test_what_is_so_can_be_written_anew(ask: Ask, ids: list[uuid.UUID]) -> None:
+    assert ask("facts", photo=ids[0])["edit"] == {
+        "description": "", "tags": [], "albums": [], "date": "2024-07-01 09:00:00", "place": "",
+    }  # fmt: skip
+    acts.tag(ids[:1], ["sea", "\u202eliame"])
+    acts.add_to_album(ids[:1], "Summer")
+    acts.describe(ids[:1], "One\ntwo")
+    acts.place(ids[:1], -33.8568, 151.2153)
+    edit = ask("facts", photo=ids[0])["edit"]
+    assert edit == {
+        "description": "One\ntwo", "tags": edit["tags"], "albums": ["Summer"], "date": "2024-07-01 09:00:00",
+        "place": "-33.8568, 151.2153",
+    }  # fmt: skip
+    assert len(edit["tags"]) == 2
+    _do("untag", [str(ids[0])], edit["tags"][0])  # whatever is in its name
+    _do("untag", [str(ids[0])], edit["tags"][1])
+    assert ask("facts", photo=ids[0])["edit"]["tags"] == []
 
 
 def test_what_is_sent_again_is_done_once_and_what_is_refused_is_told(ids: list[uuid.UUID], database: Database) -> None:

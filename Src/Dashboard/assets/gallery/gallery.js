@@ -32,6 +32,7 @@ class Gallery {
     this.viewer = new Viewer(this.words, (index, ...last) => this.looked(index, ...last), this.act, data.ground);
     this.viewer.isWaiting = () => this.acts.acts.length > 0;
     this.viewer.isStale = () => Boolean(this.isStale);
+    if (this.act) this.viewer.facts.edit.choices = () => this.choices();
     this.drag = new Drag(root.querySelector(".scroller"), {
       begin: (photo) => this.choice.drag(photo), to: (photo) => this.choice.dragTo(photo), end: () => this.tried(this.choice.dragEnd()),
     });
