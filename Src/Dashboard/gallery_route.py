@@ -85,7 +85,10 @@ def _where(request: Request) -> Any:
     photo = uuid.UUID(request.query_params["photo"])
     found = gallery.place(*_looked(request), photo)
     if found is None:
-        return {"trash": True} if known.is_in_trash(photo) else {}
+        if known.is_in_trash(photo):
+            return {"trash": True}
+        other = library.one(photo)
+        return {} if other is None else {"elsewhere": "hidden" if other.is_hidden else "taken"}
     return {"day": found.day.isoformat(), "before": found.before}
 
 

@@ -265,16 +265,11 @@ def test_a_decision_that_another_program_wrote_oddly_is_shown(field: str, before
     assert photo_facts.decided_words(one).endswith("by digiKam")
 
 
-def test_what_is_in_the_trash_is_said_to_be_there(
-    ask: Ask, ids: list[uuid.UUID], librarian: Librarian, show: Show
-) -> None:
+def test_what_is_in_the_trash_is_said_to_be_there(ask: Ask, ids: list[uuid.UUID], librarian: Librarian) -> None:
     acts.remove(ids[:1])
     librarian()
     assert ask("facts", photo=ids[0]) == ask("where", photo=ids[0]) == {"trash": True}
     assert ask("where", photo=uuid.UUID(int=1)) == {}
-    page = show("library", photo=str(ids[0]))
-    assert "This photo is in the trash" in texts(page)
-    assert "trash" in [link.proto.page for link in page.get("page_link")][-1]
 
 
 def test_what_is_in_the_library_is_not_looked_for_in_the_trash(
@@ -288,7 +283,14 @@ def test_what_is_in_the_library_is_not_looked_for_in_the_trash(
                 removed_by="x", act_id=uuid.uuid4(), asset={"id": str(ids[0])}, belongings={}, companions={},
             )
         )  # fmt: skip
-    assert ask("where", photo=ids[0], order="hidden") == {}
+    assert ask("where", photo=ids[0], order="hidden") == {"elsewhere": "taken"}
+
+
+def test_a_photo_that_is_not_among_these_is_said_to_be_elsewhere(ask: Ask, ids: list[uuid.UUID]) -> None:
+    acts.hide(ids[:1])
+    assert ask("where", photo=ids[0]) == {"elsewhere": "hidden"}
+    assert "day" in ask("where", photo=ids[0], order="hidden")
+    assert ask("where", photo=ids[1], q="tag:sea") == {"elsewhere": "taken"}
 
 
 def test_a_film_of_no_known_length_has_none_and_no_film_has_no_length(
@@ -489,7 +491,7 @@ def test_what_ended_before_it_was_written_is_not_answered_yet(
 def test_who_looks_at_a_photo_in_the_gallery_sees_what_came_of_an_act(ids: list[uuid.UUID]) -> None:
     script = (
         "from Src.Dashboard import act_bar, gallery_acts\n"
-        f"gallery_acts.do('favourite', ['{ids[0]}'], '')\nact_bar.show(photo_has_it=False)"
+        f"gallery_acts.do('favourite', ['{ids[0]}'], '')\nact_bar.show()"
     )
     app = AppTest.from_string(script, default_timeout=PAGE_LIMIT)
     app.query_params["photo"] = str(ids[0])

@@ -258,10 +258,11 @@ class Gallery {
     const { feed } = this.grid;
     const isWanted = () => !this.isGone && this.asked().photo === photo;
     try {
-      const { day, before, trash } = await feed.ask("where", { photo });
+      const { day, before, trash, elsewhere } = await feed.ask("where", { photo });
       if (!isWanted()) return;
       if (trash) return this.say("This photo is in the trash.", { text: "Open the trash", href: "trash" });
-      if (!day) return this.say("This photo is not among these.");
+      if (elsewhere) return this.say(elsewhere === "hidden" ? "This photo is hidden." : "This photo is not among these.", elsewhereOf(elsewhere, photo));
+      if (!day) return this.say("There is no such photo in the library.");
       const portions = feed.portions.filter((one) => one.days.some(([there]) => there === day));
       const first = portions.find((one) => one.skip <= before && before < one.skip + one.count) ?? portions[0];
       await feed.load(first);
@@ -364,6 +365,11 @@ class Gallery {
     look();
     if (this.data.refresh) this.watching = setInterval(look, Math.max(5, this.data.refresh) * 1000);
   }
+}
+
+// Where a photo is that is not among those that are looked at.
+function elsewhereOf(order, photo) {
+  return { text: "Show it", href: `gallery?${new URLSearchParams({ ...(order === "taken" ? {} : { order }), photo })}` };
 }
 
 // The last day of a month or year, or the day itself.
