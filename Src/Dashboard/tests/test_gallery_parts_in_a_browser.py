@@ -307,6 +307,35 @@ def test_what_is_hidden_can_be_shown_again_however_it_was_found(page: Any) -> No
     assert shown == [True, False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("query", "offers"),
+    [
+        ('in:"Summer \\"23\\""', ["out-of-album", 'Summer "23"']),
+        ("tag:sea", ["untag", "sea"]),
+        ("album:Räuber", ["out-of-album", "Räuber"]),
+        ("tag:sea year:2024", None),
+        ("tag:s*", None),
+        ("-tag:sea", None),
+    ],
+)
+def test_photos_are_taken_out_of_the_album_or_tag_that_is_looked_at(
+    page: Any, query: str, offers: list[str] | None
+) -> None:
+    done = page.evaluate(
+        """
+        (query) => {
+          const choice = new Choice(document.createElement("div"), new Words({}), 5000, ""), done = [];
+          choice.offer((what, ids, value) => done.push([what, value]), async () => ({}), query);
+          choice.toggle({ id: "a" }, 0);
+          for (const one of choice.acts.children) if (/^Take (out of|away)/.test(one.title)) one.click();
+          return done;
+        }
+        """,
+        query,
+    )
+    assert done == ([] if offers is None else [offers])
+
+
 _GALLERY = """
 () => {
   document.body.innerHTML = `<div class="gallery"><div class="top"><select></select><div class="search"></div>

@@ -20,11 +20,12 @@ class Choice {
     this.draw();
   }
 
-  // What can be done to those that are chosen. `act(what, ids, value)`; `choices` as the search box has them.
-  offer(act, choices) {
+  // What can be done to those that are chosen. `act(what, ids, value)`; `choices` as the search box has them; `query`: what
+  // is looked at: out of an album, or from a tag, photos are taken where somebody looks at it.
+  offer(act, choices, query = "") {
     [this.act, this.choices] = [act, choices];
-    const plain = (name, text, paths, what) => {
-      const made = button("act", "", text, () => this.do(what, ""), { title: text });
+    const plain = (name, text, paths, what, value = "") => {
+      const made = button("act", "", text, () => this.do(what, value), { title: text });
       made.append(icon(paths));
       return made;
     };
@@ -35,9 +36,12 @@ class Choice {
     };
     this.hide = plain("hide", "Hide", ICONS.hide, "hide");
     this.unhide = plain("unhide", "Show again", ICONS.eye, "unhide");
+    const { album, tag } = lookedAt(query);
     this.acts.replaceChildren(
       plain("favourite", "Favourite", ICONS.star, "favourite"),
       asking("Add a tag", ICONS.tag, "tag"), asking("Add to an album", ICONS.album, "album"),
+      ...(album === undefined ? [] : [plain("out", `Take out of the album ${album}`, ICONS.albumOut, "out-of-album", album)]),
+      ...(tag === undefined ? [] : [plain("untag", `Take away the tag ${tag}`, ICONS.tagOff, "untag", tag)]),
       asking("Correct the date", ICONS.date, "redate"),
       this.hide, this.unhide,
       plain("remove", "Move to the trash", ICONS.trash, "remove"),
@@ -219,6 +223,14 @@ class Choice {
     form.submit();
     form.remove();
   }
+}
+
+// The album or the tag that is all that is looked at.
+function lookedAt(query) {
+  const [, field, text, word] = /^(in|album|tag):(?:"((?:\\.|[^"\\])*)"|([^\s()"*?]+))$/i.exec(query.trim()) ?? [];
+  const value = text?.replace(/\\(.)/g, "$1") ?? word;
+  if (!field) return {};
+  return field.toLowerCase() === "tag" ? { tag: value } : { album: value };
 }
 
 function downloadOne(item) {

@@ -166,7 +166,7 @@ class Gallery {
     if (this.isGone) return undefined;
     if (shows !== this.shows) return this.showing; // something else is looked at meanwhile
     this.choice.look(feed);
-    if (this.act) this.choice.offer(this.act, () => this.choices());
+    if (this.act) this.choice.offer(this.act, () => this.choices(), query);
     this.grid.show(feed, place);
     this.scrubber.draw();
     this.counted(feed, false);
