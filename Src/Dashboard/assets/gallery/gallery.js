@@ -116,7 +116,9 @@ class Gallery {
     if (!location.pathname.replace(/\/$/, "").endsWith("/gallery")) return;
     const follows = ++this.follows;
     const { order, q, at, photo } = this.asked();
-    if (order !== this.order || q !== this.query) await this.show(order, q, at);
+    // Who comes back to this address, by Back or a reload, is where they were; who follows a link, where it leads.
+    const place = history.state?.gallery ?? (at ? { day: lastDayOf(at) } : null);
+    if (order !== this.order || q !== this.query) await this.show(order, q, place);
     if (follows !== this.follows) return; // the address is another by now
     if (!photo) this.viewer.close();
     else if (!this.viewer.isOpen) await this.openNamed(photo);
@@ -131,7 +133,7 @@ class Gallery {
       if (value) address.searchParams.set(name, value);
       else address.searchParams.delete(name);
     }
-    history.pushState(history.state, "", address);
+    history.pushState({ ...history.state, gallery: undefined }, "", address);
     this.show(order, query, null);
   }
 
@@ -141,7 +143,8 @@ class Gallery {
     return this.showing;
   }
 
-  async showNow(shows, order, query, at, isSame = false) {
+  // `place`: where it begins; else where one was.
+  async showNow(shows, order, query, place, isSame = false) {
     [this.order, this.query] = [order, query];
     this.selected();
     if (!isSame) this.search.text = query;
@@ -160,7 +163,7 @@ class Gallery {
       this.ready();
       return;
     }
-    const place = at ? { day: lastDayOf(at) } : this.kept();
+    place ??= this.kept();
     // Near the end there must be room to go to: what is shown first has its real height.
     if (place && feed.total) await feed.load(feed.portionOfDay(place.day)).catch(() => {});
     if (this.isGone) return undefined;
@@ -196,7 +199,7 @@ class Gallery {
     this.failure = error;
   }
 
-  // -- where one is: kept by the tab, so that a reload and Back return to it ----------------------------------
+  // -- where one is: kept by the tab, and by each of its addresses, so that a reload and Back return to it -----
 
   get name() {
     return `gallery ${this.order} ${this.query}`;
@@ -204,7 +207,14 @@ class Gallery {
 
   keep() {
     const place = this.grid.place();
-    if (place) sessionStorage.setItem(this.name, JSON.stringify(place));
+    if (!place) return;
+    sessionStorage.setItem(this.name, JSON.stringify(place));
+    if (this.asked().order !== this.order || this.asked().q !== this.query) return; // the address is another by now
+    try {
+      history.replaceState({ ...history.state, gallery: place }, "");
+    } catch {
+      // A browser lets only so many come in a while: the tab knows it.
+    }
   }
 
   kept() {
