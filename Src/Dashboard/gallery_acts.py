@@ -47,6 +47,7 @@ _ACTS: Mapping[str, tuple[_Act, str]] = {
     "untag": (lambda ids, value: acts.tag(ids, [value], remove=True), "Without the tag {}"),
     "album": (acts.add_to_album, "Into the album {}"),
     "out-of-album": (acts.remove_from_album, "Out of the album {}"),
+    "cover": (lambda ids, value: acts.put_on_cover(value, ids[0]), "Cover of the album {}"),
     "redate": (_redate, "Date {}"),
     "remove": (lambda ids, _: acts.remove(ids), "To the trash"),
     "rate": (lambda ids, value: acts.rate(ids, int(value)), "{} of 5 stars"),

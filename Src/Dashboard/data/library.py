@@ -22,8 +22,8 @@ from Src.Library.original import Original
 PAGE = 60  # photos
 
 COLUMNS = (
-    "id, file_hash, final_path, media_kind, original_name, captured_at, ingested_at, duration_seconds, "
-    "location IS NOT NULL AS has_place, has_errors, rating, is_hidden, rotation"
+    "id, file_hash, final_path, media_kind, original_name, captured_at, duration_seconds, "
+    "has_errors, rating, is_hidden, rotation"
 )
 
 
@@ -37,9 +37,7 @@ class Photo:
     media_kind: str
     original_name: str
     captured_at: datetime
-    ingested_at: datetime
     duration_seconds: float | None
-    has_place: bool
     has_errors: bool
     rating: int | None = None
     is_hidden: bool = False

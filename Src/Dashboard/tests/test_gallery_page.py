@@ -31,7 +31,7 @@ from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, texts
 from Src.Dashboard.tests.gallery_library import Shot
 from Src.Library.overlay.history import Decided
 from Src.Shared.database import Database
-from Src.Shared.models import Act, AlbumItem, AssetRelation, AssetTag, Companion, MediaAsset, TrashItem
+from Src.Shared.models import Act, Album, AlbumItem, AssetRelation, AssetTag, Companion, MediaAsset, TrashItem
 from Src.Shared.settings import Settings
 from Src.Testing.patience import PATIENCE
 
@@ -386,6 +386,7 @@ def test_acts_on_many(
     assert "2 photos" in texts(_do("favourite", some))
     _do("tag", some, " sea ")
     _do("album", some, "Summer")
+    _do("cover", some[:1], "Summer")
     _do("untag", some[1:], "SEA")
     _do("out-of-album", some[1:], "summer")
     _do("describe", some, "Two lines,\nand <b>")
@@ -399,6 +400,7 @@ def test_acts_on_many(
         assert set(session.scalars(select(AssetTag.asset_id))) == set(session.scalars(select(AlbumItem.asset_id)))
         assert session.scalars(select(AssetTag.asset_id)).all() == ids[:1]
         assert [row.description for row in rows] == ["Two lines,\nand <b>"] * 2 + [None]
+        assert session.scalars(select(Album.cover_hash)).all() == [rows[0].file_hash]
         assert rows[0].location == {"lat": -33.8568, "lon": 151.2153}
     assert "Date" in texts(_do("redate", some[:1], "no date at all"))
     _do("remove", some[:1])

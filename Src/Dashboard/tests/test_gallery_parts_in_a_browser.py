@@ -310,16 +310,16 @@ def test_what_is_hidden_can_be_shown_again_however_it_was_found(page: Any) -> No
 @pytest.mark.parametrize(
     ("query", "offers"),
     [
-        ('in:"Summer \\"23\\""', ["out-of-album", 'Summer "23"']),
-        ("tag:sea", ["untag", "sea"]),
-        ("album:Räuber", ["out-of-album", "Räuber"]),
-        ("tag:sea year:2024", None),
-        ("tag:s*", None),
-        ("-tag:sea", None),
+        ('in:"Summer \\"23\\""', [["cover", 'Summer "23"'], ["out-of-album", 'Summer "23"']]),
+        ("tag:sea", [["untag", "sea"]]),
+        ("album:Räuber", [["cover", "Räuber"], ["out-of-album", "Räuber"]]),
+        ("tag:sea year:2024", []),
+        ("tag:s*", []),
+        ("-tag:sea", []),
     ],
 )
 def test_photos_are_taken_out_of_the_album_or_tag_that_is_looked_at(
-    page: Any, query: str, offers: list[str] | None
+    page: Any, query: str, offers: list[list[str]]
 ) -> None:
     done = page.evaluate(
         """
@@ -327,13 +327,15 @@ def test_photos_are_taken_out_of_the_album_or_tag_that_is_looked_at(
           const choice = new Choice(document.createElement("div"), new Words({}), 5000, ""), done = [];
           choice.offer((what, ids, value) => done.push([what, value]), async () => ({}), query);
           choice.toggle({ id: "a" }, 0);
-          for (const one of choice.acts.children) if (/^Take (out of|away)/.test(one.title)) one.click();
+          for (const one of choice.acts.children) if (/^(Take (out of|away)|Put on)/.test(one.title) && !one.hidden) one.click();
+          choice.toggle({ id: "b" }, 1);
+          if (choice.cover && !choice.cover.hidden) done.push("a cover of two");
           return done;
         }
         """,
         query,
     )
-    assert done == ([] if offers is None else [offers])
+    assert done == offers
 
 
 _GALLERY = """

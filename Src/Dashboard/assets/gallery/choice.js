@@ -37,10 +37,11 @@ class Choice {
     this.hide = plain("hide", "Hide", ICONS.hide, "hide");
     this.unhide = plain("unhide", "Show again", ICONS.eye, "unhide");
     const { album, tag } = lookedAt(query);
+    this.cover = album === undefined ? null : plain("cover", `Put on the cover of the album ${album}`, ICONS.cover, "cover", album);
     this.acts.replaceChildren(
       plain("favourite", "Favourite", ICONS.star, "favourite"),
       asking("Add a tag", ICONS.tag, "tag"), asking("Add to an album", ICONS.album, "album"),
-      ...(album === undefined ? [] : [plain("out", `Take out of the album ${album}`, ICONS.albumOut, "out-of-album", album)]),
+      ...(album === undefined ? [] : [this.cover, plain("out", `Take out of the album ${album}`, ICONS.albumOut, "out-of-album", album)]),
       ...(tag === undefined ? [] : [plain("untag", `Take away the tag ${tag}`, ICONS.tagOff, "untag", tag)]),
       asking("Correct the date", ICONS.date, "redate"),
       this.hide, this.unhide,
@@ -204,6 +205,7 @@ class Choice {
     if (this.size > this.most) this.isTooMuch(this.size);
     this.save.disabled = this.size > this.most;
     if (!this.size) this.asking.hidden = true;
+    if (this.cover) this.cover.hidden = this.size !== 1;
     if (this.hide) {
       const isHidden = this.size > 0 && [...this.chosen.values()].every((item) => item.hidden); // however they were found
       [this.hide.hidden, this.unhide.hidden] = [isHidden, !isHidden];
