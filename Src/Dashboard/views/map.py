@@ -62,13 +62,13 @@ def _photos(area: Area | None) -> None:
 def _around(area: Area) -> str:
     """A selection that means all of an area, and a little around it: circles have no corners."""
     degree = 111.3  # km
-    lat, lon = (area.south + area.north) / 2000, (area.west + area.east) / 2000
+    lat, lon = max(-90.0, min((area.south + area.north) / 2000, 90.0)), (area.west + area.east) / 2000
     edge = 0.001  # degrees: the area's numbers are rounded
     high = (area.north - area.south) / 2000 + edge
     wide = (area.east - area.west) / 2000 + edge
     at_most = math.cos(math.radians(max(0.0, abs(lat) - high)))  # where degrees of longitude are longest
-    km = min(20_100, math.hypot(degree * high, degree * wide * at_most))
-    return f"near:{lat:.4f},{(lon + 180) % 360 - 180:.4f},{km:.3g}"
+    km = min(20_100, 1.01 * math.hypot(degree * high, degree * wide * at_most))
+    return f"near:{lat:.4f},{(lon + 180) % 360 - 180:.4f},{km:.6g}"
 
 
 def _view(text: str | None) -> View | None:
