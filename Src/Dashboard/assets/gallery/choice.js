@@ -205,7 +205,7 @@ class Choice {
     if (this.size > this.most) this.isTooMuch(this.size);
     this.save.disabled = this.size > this.most;
     if (!this.size) this.asking.hidden = true;
-    if (this.cover) this.cover.hidden = this.size !== 1;
+    if (this.cover) this.cover.disabled = this.size !== 1; // and not hidden: what is beside it stays where it is
     if (this.hide) {
       const isHidden = this.size > 0 && [...this.chosen.values()].every((item) => item.hidden); // however they were found
       [this.hide.hidden, this.unhide.hidden] = [isHidden, !isHidden];

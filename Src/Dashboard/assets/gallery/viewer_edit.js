@@ -13,8 +13,8 @@ class Edit {
     const text = (what, label, more = {}) => new Written({ label, save: (said, refused) => deeds.write(what, said, refused), ...more });
     this.texts = {
       title: text("title", "Title", { most: 1000 }), description: text("describe", "Description", { most: 100000, isLong: true }),
-      date: text("redate", "Date", { hint: "2019-07-04 12:30, or a shift: -7:12" }),
-      place: text("place", "Place", { hint: "latitude, longitude: -33.8568, 151.2153" }),
+      date: text("redate", "Date", { isNamed: true, hint: "2019-07-04 12:30, or a shift: -7:12" }),
+      place: text("place", "Place", { isNamed: true, hint: "latitude, longitude: -33.8568, 151.2153" }),
     };
     const several = (name, one, adds, takes) => new Several({
       label: name, one, known: async () => (await this.choices())[name.toLowerCase()],
@@ -56,12 +56,13 @@ class Edit {
 
 // A text, with a button that saves it. What is being written is not overwritten by what has become so meanwhile.
 class Written {
-  // `save(text, refused)`.
-  constructor({ label, save, hint = label, most = 200, isLong = false }) {
+  // `save(text, refused)`; `isNamed`: its name stands before it, for what is in it does not say what it is.
+  constructor({ label, save, hint = label, most = 200, isLong = false, isNamed = false }) {
     const about = { "aria-label": label, placeholder: hint, maxlength: most, autocomplete: "off", title: label };
     this.field = element(isLong ? "textarea" : "input", "", "", isLong ? { ...about, rows: 3 } : about);
     [this.field.disabled, this.was, this.isWanted] = [true, null, false];
     this.form = element("form", "asking");
+    if (isNamed) this.form.append(element("span", "name", label, { "aria-hidden": "true" }));
     this.form.append(this.field, element("button", "act", "Save", { type: "submit", "aria-label": `Save: ${label.toLowerCase()}` }));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
