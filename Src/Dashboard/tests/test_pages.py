@@ -186,7 +186,7 @@ def test_an_address_names_a_photo(show: Show, dashboard: Settings) -> None:
     """Each page showed photos once: addresses that people have kept lead to the gallery."""
     page = AppTest.from_file(_ENTRY, default_timeout=PAGE_LIMIT)
     page.query_params["photo"] = str(uuid.UUID(int=7))
-    [lead] = [link for link in links(page.run()) if link.query_string]
+    [lead] = [link for link in links(page.run()) if link.label == "Open this photo in the gallery"]
     assert not page.exception and lead.page == "gallery" and lead.query_string == f"photo={uuid.UUID(int=7)}"
 
 
@@ -249,7 +249,7 @@ def test_recently_added_goes_by_when_photos_came(show: Show, database: Database)
 
 
 def test_names_are_data_and_nothing_else(show: Show, database: Database) -> None:
-    original(database, f'"{HOSTILE}\u202e[a](http://x) \\xff.jpg', camera_model=HOSTILE)
+    original(database, f'"{HOSTILE}\u202e[a](x).jpg', camera_model=HOSTILE)
     page = show("overview")
     [[photo]] = photos(page)
     assert photo.name.startswith(f'"{HOSTILE}') and "\u202e" not in photo.name
