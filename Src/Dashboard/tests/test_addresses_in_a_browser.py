@@ -39,9 +39,10 @@ def test_addresses_of_a_page_that_is_no_more_lead_to_the_gallery(page: Any) -> N
     page.goto(f"/activity?photo={photo}")
     page.get_by_role("link", name="Open this photo in the gallery").click()
     page.locator(".pswp__caption", has_text="an iPhone's.heic").wait_for()
+    page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
     page.keyboard.press("Escape")
     page.locator(".pswp").wait_for(state="detached")
-    assert page.url.endswith("/gallery")
+    page.wait_for_url(lambda url: url.endswith("/gallery"))
 
 
 def test_photos_of_other_pages_lead_to_the_gallery_and_back(page: Any) -> None:
