@@ -32,7 +32,6 @@ from Src.Testing.ports import reserved_port
 PAGES = {
     "overview": "[data-testid=stMetric]",
     "gallery": ".open",
-    "library": ".grid button",
     "map": ".cluster",
     "activity": "[data-testid=stDataFrame]",
     "problems": "[data-testid=stMainBlockContainer] h1",
@@ -101,18 +100,18 @@ def refresh_of_overview(rounds: int) -> Figure:
 
 
 def with_viewers(browser: Browser, url: str, process: psutil.Process, database: Database) -> Iterator[Figure]:
-    """Half of them look at Overview, the others turn the library's pages."""
+    """Half of them look at Overview, the others scroll through the gallery."""
     contexts = [browser.new_context() for _ in range(VIEWERS)]
     pages = [context.new_page() for context in contexts]
     for number, page in enumerate(pages):
         page.set_default_timeout(WAIT)
-        page.goto(f"{url}/{'overview' if number % 2 else 'library'}")
-        page.locator(PAGES["overview" if number % 2 else "library"]).first.wait_for(timeout=WAIT)
+        page.goto(f"{url}/{'overview' if number % 2 else 'gallery'}")
+        page.locator(PAGES["overview" if number % 2 else "gallery"]).first.wait_for(timeout=WAIT)
     memory, connections = 0, 0
     until = time.monotonic() + WATCHED
     while time.monotonic() < until:
         for page in pages[::2]:
-            _turn(page)
+            _scroll(page)
         memory = max(memory, process.memory_info().rss)
         with database.session() as session:
             counted = session.scalar(text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dashboard'"))
@@ -125,10 +124,8 @@ def with_viewers(browser: Browser, url: str, process: psutil.Process, database: 
     yield Figure(f"connections with {VIEWERS} viewers", connections, "", 10.0)
 
 
-def _turn(page: Page) -> None:
-    older = page.get_by_role("button", name="Older")
-    if older.is_enabled():
-        older.click()
+def _scroll(page: Page) -> None:
+    page.locator(".scroller").evaluate("one => one.scrollTop += one.clientHeight")
     page.wait_for_timeout(200)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 
 import streamlit as st
 
-from Src.Dashboard import addresses, words
+from Src.Dashboard import words
 from Src.Dashboard.data import acts, services
 from Src.Dashboard.data.acts import NotDone
 from Src.Dashboard.data.standing import Standing, Submitted
@@ -82,19 +82,14 @@ def may_act() -> bool:
     return reason is None
 
 
-def show(place: str = "page", *, photo_has_it: bool = True) -> None:
-    """The bar, where there is something to say. `place`: `page`, or the dialog's name: there it stands in the text.
-
-    `photo_has_it`: the photo that the address names is shown with the bar. The gallery shows one without.
-    """
+def show() -> None:
+    """The bar, where there is something to say."""
     st.session_state.pop(_NEW, None)
     last: _Last | None = st.session_state.get(_LAST)
     if last is None or (time.monotonic() >= last.until and not last.was_open):
         return
-    if place == "page" and photo_has_it and addresses.asked("photo") is not None:  # which lies over the page
-        return
     every = _LOOKS_EVERY if last.was_open else None
-    st.fragment(partial(_bar, place), run_every=every)()
+    st.fragment(_bar, run_every=every)()
 
 
 def refuse(said: str, reason: str) -> None:
@@ -119,21 +114,21 @@ def close() -> None:
     st.session_state.pop(_LAST, None)
 
 
-def _bar(place: str) -> None:
+def _bar() -> None:
     follow()  # its own buttons change what the page shows
     last: _Last | None = st.session_state.get(_LAST)
     if last is None:
         return
-    with st.container(key=f"act-bar-{place}", border=True, gap="xsmall"):
+    with st.container(key="act-bar", border=True, gap="xsmall"):
         if last.refused is not None:
             st.error(f"**{markdown(last.said)}:** {markdown(last.refused)}.", icon=":material/block:")
-            _buttons(place, None, last)
+            _buttons(None, last)
             return
         submitted = last.submitted
         assert submitted is not None
         if submitted.standing is None:
             st.info(f"**{markdown(last.said)}:** it is so already.", icon=":material/check:")
-            _buttons(place, None, last)
+            _buttons(None, last)
             return
         try:
             now = acts.standing(submitted.standing.id) if last.was_open else submitted.standing
@@ -144,7 +139,7 @@ def _bar(place: str) -> None:
             close()
             return
         show_standing(now, last.said, submitted.gone)
-        _buttons(place, now, last)
+        _buttons(now, last)
     if last.was_open and not now.is_open:
         ended = replace(
             last, submitted=replace(submitted, standing=now), was_open=False, until=time.monotonic() + LASTS
@@ -183,12 +178,12 @@ def _taken_back(now: Standing, said: str) -> tuple[str, str]:
     return said.removeprefix(_TAKEN_BACK), STATES["undone"] if now.undoes is None else "no longer taken back"
 
 
-def _buttons(place: str, now: Standing | None, last: _Last) -> None:
+def _buttons(now: Standing | None, last: _Last) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if now is not None and now.can_undo:
             icon = ":material/redo:" if last.is_taken_back else ":material/undo:"
-            st.button(_undo_label(last), icon=icon, key=f"undo-{place}", on_click=take_back, args=(now.id,))
-        st.button("Close", icon=":material/close:", key=f"close-{place}", on_click=close)
+            st.button(_undo_label(last), icon=icon, key="act-bar-undo", on_click=take_back, args=(now.id,))
+        st.button("Close", icon=":material/close:", key="act-bar-close", on_click=close)
 
 
 def _undo_label(last: _Last) -> str:
@@ -235,6 +230,8 @@ def outcome() -> Outcome | None:
     name, came = last.said, standing.message or STATES[standing.state]
     if standing.state == "undone":
         name, came = _taken_back(standing, last.said)
+    elif standing.state == "waiting" and not _librarian_runs():
+        came = "it waits, for the librarian, which moves files, does not run now"
     return Outcome(
         f"{standing.id} {standing.state} {standing.changed}",
         f"{name}: {came}.",
@@ -242,3 +239,10 @@ def outcome() -> Outcome | None:
         undo=str(standing.id) if standing.can_undo else None,
         undo_label=_undo_label(last),
     )
+
+
+def _librarian_runs() -> bool:
+    try:
+        return services.librarian_runs()
+    except (LedgerUnavailable, TooSlow):
+        return True  # as far as is known

@@ -14,7 +14,6 @@ from streamlit.navigation.page import Page
 PAGES = {
     "overview": ("Overview", ":material/speed:"),
     "gallery": ("Gallery", ":material/gallery_thumbnail:"),
-    "library": ("Library", ":material/photo_library:"),
     "map": ("Map", ":material/map:"),
     "albums": ("Albums", ":material/photo_album:"),
     "activity": ("Activity", ":material/history:"),

@@ -1,14 +1,12 @@
-"""Parts of pages that Streamlit has not: a gallery, a grid of photos, a map. Their scripts are in `assets/`."""
+"""Parts of pages that Streamlit has not: a gallery, a strip of photos, a map. Their scripts are in `assets/`."""
 
 from __future__ import annotations
 
-import itertools
-import uuid
-from collections.abc import Callable, Sequence
+import html
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -46,6 +44,7 @@ GALLERY_SCRIPT = "".join(
         "drag",
         "search",
         "viewer_deeds",
+        "viewer_edit",
         "viewer_facts",
         "viewer",
         "asked",
@@ -54,12 +53,6 @@ GALLERY_SCRIPT = "".join(
 )
 MAP_SCRIPT = _asset("photo_ground.js") + _asset("photo_map.js")
 
-_grid = st.components.v2.component(
-    "photo_grid", html='<div class="grid"></div>', css=_asset("photo_grid.css"), js=_asset("photo_grid.js")
-)
-_timeline = st.components.v2.component(
-    "timeline", html='<div class="timeline"></div>', css=_asset("timeline.css"), js=_asset("timeline.js")
-)
 _gallery = st.components.v2.component(
     "gallery", html=_asset("gallery/gallery.html"), css=_asset("gallery/gallery.css"), js=GALLERY_SCRIPT
 )
@@ -73,26 +66,41 @@ _map = st.components.v2.component(
 )
 
 
-def photo_grid(
-    photos: Sequence[Photo], *, key: str, by_day: bool = True, day_of: Callable[[Photo], date] | None = None
-) -> uuid.UUID | None:
-    """Thumbnails, under their days if wanted (of `day_of`, or when they were taken); the id of the one just clicked."""
-    of = day_of or (lambda photo: photo.captured_at.date())
-    days = itertools.groupby(photos, key=lambda photo: of(photo) if by_day else None)
-    data = [{"title": day and words.weekday(day), "photos": [_cell(photo) for photo in those]} for day, those in days]
-    chosen = _grid(key=key, data={"days": data}, on_photo_change=_nothing).photo
-    return uuid.UUID(chosen) if chosen else None
+# No data in it, ever.
+_STRIP_STYLE = """
+<style>
+  .pf-strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(9.5rem, 30%), 1fr)); gap: 4px; }
+  .pf-strip a { position: relative; aspect-ratio: 1; overflow: hidden; border-radius: 4px;
+                background: color-mix(in srgb, currentColor 8%, transparent); }
+  .pf-strip img { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; }
+  .pf-strip span { position: absolute; top: 5px; padding: 0 .35rem; border-radius: 3px; font-size: .72rem;
+                   font-weight: 600; line-height: 1.4; color: #fff; background: rgb(0 0 0 / 68%); }
+  .pf-strip .length { right: 5px; }
+  .pf-strip .wrong { left: 5px; background: #b3261e; }
+  .pf-strip .star { right: 5px; top: auto; bottom: 5px; color: #ffd54a; }
+</style>
+"""
 
 
-def timeline(months: Sequence[tuple[date, int]], *, here: date | None, key: str) -> date | None:
-    """The months with how many originals each has, one of them marked; the month that was just clicked."""
-    data = [
-        {"id": f"{month:%Y-%m}", "title": f"{month:%B %Y}: {words.number(count)}", "count": count}
-        for month, count in months
-    ]
-    shown = {"months": data, "here": f"{here:%Y-%m}" if here else None}
-    chosen = _timeline(key=key, data=shown, on_month_change=_nothing).month
-    return date.fromisoformat(f"{chosen}-01") if chosen else None
+def strip(photos: Sequence[Photo], **among: str) -> None:
+    """Some photos, each a link to where the gallery shows it, among those for which `among` asks there."""
+    st.html(f'{_STRIP_STYLE}<div class="pf-strip">{"".join(_linked(photo, among) for photo in photos)}</div>')
+
+
+def _linked(photo: Photo, among: Mapping[str, str]) -> str:
+    asked = {"order": "hidden"} if photo.is_hidden else among
+    href = f"gallery?{urlencode({**asked, 'photo': str(photo.id)})}"
+    name, picture = shown_name(photo.original_name), picture_url(photo.original, Size.SMALL, photo.rotation)
+    label = f"{name}, {words.day(photo.captured_at)}"
+    marks = ""
+    if photo.duration_seconds:
+        marks += f'<span class="length">{length(photo.duration_seconds)}</span>'
+    if photo.is_favourite:
+        label, marks = f"{label}, a favourite", f'{marks}<span class="star">★</span>'
+    if photo.has_errors:
+        label, marks = f"{label}, with errors", f'{marks}<span class="wrong">!</span>'
+    said = f'title="{html.escape(name)}" aria-label="{html.escape(label)}"'
+    return f'<a href="{html.escape(href)}" {said}><img src="{html.escape(picture)}" alt="" loading="lazy">{marks}</a>'
 
 
 def gallery(
@@ -125,12 +133,6 @@ def places_map(*, key: str, view: View | None = None, height: int = 520) -> tupl
     return Area(**area) if area else None, (moved[0], moved[1], moved[2]) if moved else None
 
 
-def point_map(lat: float, lon: float, *, key: str, height: int = 220) -> None:
-    """One place."""
-    data = {"height": height, "point": [lat, lon], **_tiles()}
-    _map(key=key, data=data, on_area_change=_nothing, on_view_change=_nothing)
-
-
 def _tiles() -> dict[str, str | None]:
     return {"tiles": settings().map_tiles, "credit": settings().map_credit}
 
@@ -145,18 +147,6 @@ def length(seconds: float) -> str:
     minutes, rest = divmod(max(1, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _cell(photo: Photo) -> dict[str, Any]:
-    return {
-        "id": str(photo.id),
-        "name": shown_name(photo.original_name),
-        "label": f"{shown_name(photo.original_name)}, {words.day(photo.captured_at)}",
-        "src": picture_url(photo.original, Size.SMALL, photo.rotation),
-        "badge": length(photo.duration_seconds) if photo.duration_seconds else "",
-        "error": photo.has_errors,
-        "favourite": photo.is_favourite,
-    }
 
 
 def _nothing() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from Src.Dashboard import act_bar, addresses, photo_view, resources
+from Src.Dashboard import act_bar, addresses, resources
 from Src.Dashboard.login import require_login
 from Src.Dashboard.look import set_up
 
@@ -19,11 +19,11 @@ def main() -> None:
     names = [name for name in addresses.PAGES if name != "logins" or resources.sessions is not None]
     chosen = st.navigation([addresses.page(name) for name in names])
     st.set_page_config(page_title=f"{chosen.title} · Photo Factory")
-    is_gallery = chosen.url_path == "gallery"  # which shows the photo that the address names by itself
-    act_bar.show(photo_has_it=not is_gallery)
+    act_bar.show()
+    photo = addresses.asked("photo")
+    if photo is not None and chosen.url_path != "gallery":  # once each page showed photos
+        addresses.link("Open this photo in the gallery", "gallery", icon=":material/photo:", photo=photo)
     chosen.run()
-    if not is_gallery:
-        photo_view.show_asked()
 
 
 main()

@@ -18,6 +18,7 @@ from Src.Dashboard.data import acts
 from Src.Dashboard.data.acts import NotDone
 from Src.Dashboard.data.standing import Submitted
 from Src.Dashboard.ledger import TooSlow
+from Src.Dashboard.plain import plain
 from Src.Shared.database import LedgerUnavailable
 
 _Act = Callable[[Sequence[uuid.UUID], str], Submitted]
@@ -28,18 +29,32 @@ def _redate(ids: Sequence[uuid.UUID], value: str) -> Submitted:
     return acts.redate_by(ids, value) if value[:1] in "+-" else acts.redate_to(ids, value)
 
 
+def read_place(said: str) -> tuple[float, float]:
+    """Latitude and longitude. Raises NotDone."""
+    latitude, _, longitude = said.partition(",")
+    try:
+        return float(latitude), float(longitude)
+    except ValueError:
+        raise NotDone(f'"{plain(said, 40)}" is no place: write latitude and longitude, as -33.8568, 151.2153') from None
+
+
 _ACTS: Mapping[str, tuple[_Act, str]] = {
     "favourite": (lambda ids, _: acts.favourite(ids), "Favourite"),
     "no-favourite": (lambda ids, _: acts.favourite(ids, off=True), "No favourite any more"),
     "hide": (lambda ids, _: acts.hide(ids), "Hidden"),
     "unhide": (lambda ids, _: acts.hide(ids, off=True), "Shown again"),
     "tag": (lambda ids, value: acts.tag(ids, [value]), "Tag {}"),
+    "untag": (lambda ids, value: acts.tag(ids, [value], remove=True), "Without the tag {}"),
     "album": (acts.add_to_album, "Into the album {}"),
+    "out-of-album": (acts.remove_from_album, "Out of the album {}"),
+    "cover": (lambda ids, value: acts.put_on_cover(value, ids[0]), "Cover of the album {}"),
     "redate": (_redate, "Date {}"),
     "remove": (lambda ids, _: acts.remove(ids), "To the trash"),
     "rate": (lambda ids, value: acts.rate(ids, int(value)), "{} of 5 stars"),
     "turn": (lambda ids, value: acts.rotate(ids, int(value)), "Turned"),
     "title": (acts.title, "Title"),
+    "describe": (acts.describe, "Description"),
+    "place": (lambda ids, value: acts.place(ids, *read_place(value)), "Place"),
 }
 _NUMBERS = {"rate": range(6), "turn": (90, 180, 270)}  # which values an act takes, where it takes numbers
 _UNDO = "undo"  # what it takes back is an act, and no photo
@@ -114,4 +129,4 @@ def do(
         return
     act, said = _ACTS[what]
     if ids:
-        act_bar.do(partial(doing, partial(act, ids, value.strip())), said.format(value.strip()))
+        act_bar.do(partial(doing, partial(act, ids, value.strip())), said.format(plain(value.strip(), 60)))

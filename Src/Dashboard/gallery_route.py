@@ -85,7 +85,10 @@ def _where(request: Request) -> Any:
     photo = uuid.UUID(request.query_params["photo"])
     found = gallery.place(*_looked(request), photo)
     if found is None:
-        return {"trash": True} if known.is_in_trash(photo) else {}
+        if known.is_in_trash(photo):
+            return {"trash": True}
+        other = library.one(photo)
+        return {} if other is None else {"elsewhere": "hidden" if other.is_hidden else "taken"}
     return {"day": found.day.isoformat(), "before": found.before}
 
 
@@ -99,8 +102,17 @@ def _facts(request: Request) -> Any:
         facts, story = ([[name, plain(value)] for name, value in part] for part in (facts_of(found), story_of(found)))
     wrong = plain(row["error_message"] or "No reason is known.") if row["has_errors"] else None
     now = {"rating": row["rating"] or 0, "hidden": row["is_hidden"], "turned": row["rotation"]}
-    title = row["title"] or ""
-    return {"facts": facts, "story": story, "place": row["location"], "title": title, "now": now, "wrong": wrong}
+    edit = {
+        "description": row["description"] or "",
+        "tags": found.tags,
+        "albums": found.albums,
+        "date": row["captured_at"].isoformat(" ", "seconds"),
+        "place": "{lat}, {lon}".format_map(row["location"]) if row["location"] else "",
+    }
+    return {
+        "facts": facts, "story": story, "place": row["location"], "title": row["title"] or "", "edit": edit, "now": now,
+        "wrong": wrong,
+    }  # fmt: skip
 
 
 def _choices(_request: Request) -> Any:

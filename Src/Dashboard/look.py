@@ -55,7 +55,7 @@ _STYLE = """
   [class*="st-key-tile-"]:has(a):hover { border-color: var(--st-primary-color, currentColor); }
   [class*="st-key-tile-"]:focus-within { outline: 2px solid; outline-offset: 2px; }
   /* What the last act came to, over the page's end, wherever somebody reads. */
-  .st-key-act-bar-page {
+  .st-key-act-bar {
     position: fixed; bottom: 1rem; right: 1rem; z-index: 999; width: min(34rem, calc(100vw - 2rem)) !important;
     padding: .75rem; border-radius: .5rem; background: var(--st-background-color, Canvas);
     box-shadow: 0 4px 18px rgb(0 0 0 / .3);

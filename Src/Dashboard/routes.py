@@ -17,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from Src.Dashboard.data import library
 from Src.Dashboard.gallery_route import GALLERY_ROUTES
 from Src.Dashboard.ledger import TooSlow
+from Src.Dashboard.old_addresses import OLD_ADDRESSES
 from Src.Dashboard.original_route import ORIGINALS
 from Src.Dashboard.picture_route import PICTURES
 from Src.Dashboard.secret_addresses import PLACES
@@ -36,6 +37,7 @@ ROUTES = [
     PICTURES,
     ORIGINALS,
     *GALLERY_ROUTES,
+    OLD_ADDRESSES,
     Route(f"/{PLACES}", _places),
     Mount("/assets", StaticFiles(directory=Path(__file__).parent / "assets")),
 ]

@@ -17,7 +17,7 @@ from playwright.sync_api import ConsoleMessage, Dialog, Locator, Page, Request, 
 from playwright.sync_api import TimeoutError as NotYet
 
 LIMIT = 120_000  # milliseconds that no single step should need, also where a machine stands still for a while
-PAGES = ("Overview", "Gallery", "Library", "Map", "Activity", "Problems", "Services", "Phone")
+PAGES = ("Overview", "Gallery", "Map", "Activity", "Problems", "Services", "Phone")
 WIDE, NARROW = 1400, 390  # pixels
 HEIGHT = 900
 PHONE = (

@@ -29,17 +29,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
 async function show(place, data, state) {
   const [map, points] = await Promise.all([
-    mapIn(place, data, state), data.point ? null : json(data.places), script("supercluster.min.js"),
+    mapIn(place, data, state), json(data.places), script("supercluster.min.js"),
   ]);
   if (state.gone) return;
-  if (data.point) markPoint(map, data.point);
-  else {
-    drawPlaces(map, points, data.view, (area) => state.choose(area));
-    map.on("moveend", () => {
-      clearTimeout(state.rest);
-      state.rest = setTimeout(() => rest(map, state), REST);
-    });
-  }
+  drawPlaces(map, points, data.view, (area) => state.choose(area));
+  map.on("moveend", () => {
+    clearTimeout(state.rest);
+    state.rest = setTimeout(() => rest(map, state), REST);
+  });
 }
 
 // Where the map is goes into the page's address when it rests: in place of where it was, so that Back leaves the map.

@@ -13,7 +13,6 @@ from Src.Dashboard.data import acts
 from Src.Dashboard.data.library import COLUMNS, Photo
 from Src.Dashboard.resources import ledger
 
-MOST_WORDS = 300
 PAGE = 60  # photos of an album
 
 
@@ -35,13 +34,7 @@ class AlbumShown:
     cover: Photo | None
 
 
-@acts.forget_with
-@st.cache_data(ttl=2, max_entries=100, show_spinner=False)
 def of_photo(photo: uuid.UUID) -> OfPhoto:
-    return of_photo_now(photo)
-
-
-def of_photo_now(photo: uuid.UUID) -> OfPhoto:
     tags = text("SELECT tag FROM asset_tags WHERE asset_id = :photo ORDER BY lower(tag)")
     albums = text(
         "SELECT name FROM album_items JOIN albums ON albums.id = album_id WHERE asset_id = :photo ORDER BY lower(name)"
@@ -49,17 +42,6 @@ def of_photo_now(photo: uuid.UUID) -> OfPhoto:
     with ledger().session() as session:
         found = (tuple(session.scalars(one, {"photo": photo})) for one in (tags, albums))
         return OfPhoto(*found)
-
-
-@acts.forget_with
-@st.cache_data(ttl=60, show_spinner=False)
-def words() -> tuple[str, ...]:
-    """The tags that there are, the commonest first."""
-    asked = text(
-        "SELECT min(tag) FROM asset_tags GROUP BY lower(tag) ORDER BY count(*) DESC, lower(min(tag)) LIMIT :most"
-    )
-    with ledger().session() as session:
-        return tuple(session.scalars(asked, {"most": MOST_WORDS}))
 
 
 @acts.forget_with

@@ -74,7 +74,7 @@ def of(photo: uuid.UUID) -> Known | None:
     if found is None:
         return None
     row, events = found
-    hangs = decided.of_photo_now(photo)
+    hangs = decided.of_photo(photo)
     about = {"hash": row["file_hash"]}
     with ledger().session() as session:
         history = histories(session, MediaAsset.id == photo, 1)

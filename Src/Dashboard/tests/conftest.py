@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import pytest
 import streamlit as st
@@ -24,7 +27,6 @@ PAGE_LIMIT = 240.0  # for a whole page, which may ask many things
 _LIMITS = (
     "Src.Dashboard.ledger.FIRST_WAIT",
     "Src.Dashboard.data.activity.SEARCH_LIMIT",
-    "Src.Dashboard.data.library.SEARCH_LIMIT",
     "Src.Dashboard.data.inbox.MOST_SECONDS",
 )
 
@@ -71,8 +73,8 @@ def show(dashboard: Settings) -> Show:
     """Runs one page, by the name of its module, with what its address asks for."""
 
     def run(page: str, **asked: str) -> AppTest:
-        script = f"from Src.Dashboard import photo_view\nfrom Src.Dashboard.views import {page}\n{page}.show()\n"
-        app = AppTest.from_string(f"{script}photo_view.show_asked()", default_timeout=PAGE_LIMIT)
+        script = f"from Src.Dashboard.views import {page}\n{page}.show()\n"
+        app = AppTest.from_string(script, default_timeout=PAGE_LIMIT)
         for name, value in asked.items():
             app.query_params[name] = value
         shown = app.run()
@@ -80,6 +82,20 @@ def show(dashboard: Settings) -> Show:
         return shown
 
     return run
+
+
+class Linked(NamedTuple):
+    """A photo of a strip."""
+
+    name: str
+    href: str
+
+
+def photos(page: AppTest) -> list[list[Linked]]:
+    """Of each strip of photos on a page."""
+    written = (one.proto.body for one in page.get("html"))
+    links = (re.findall(r'<a href="([^"]*)" title="([^"]*)"', body) for body in written if "pf-strip" in body)
+    return [[Linked(html.unescape(name), html.unescape(href)) for href, name in strip] for strip in links]
 
 
 def texts(page: AppTest) -> str:

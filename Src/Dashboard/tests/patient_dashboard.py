@@ -20,12 +20,12 @@ def _be_patient() -> None:
     hush_caches_declared_early()
 
     from Src.Dashboard import ledger, login
-    from Src.Dashboard.data import activity, library
+    from Src.Dashboard.data import activity
     from Src.Library import pictures
     from Src.Shared import heartbeat_service
 
     ledger.FIRST_WAIT = ledger.ANSWER_LIMIT = PATIENCE
-    activity.SEARCH_LIMIT = library.SEARCH_LIMIT = PATIENCE
+    activity.SEARCH_LIMIT = PATIENCE
     heartbeat_service.STOP_LIMIT = PATIENCE
     pictures.PictureProcess = partial(pictures.PictureProcess, PATIENCE)  # type: ignore[assignment, attr-defined]
     clock = os.environ.get("LOGIN_CLOCK")

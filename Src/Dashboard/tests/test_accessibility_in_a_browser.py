@@ -22,8 +22,6 @@ SCREENS = ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark"))
 PAGES = {
     "": "[data-testid=stVegaLiteChart], [class*=st-key-grid-cards-machine] [data-testid=stProgress]",
     "gallery": ".open img.there",
-    "library": ".grid img.there",
-    "library?order=Recently+added": ".grid img.there",
     "map": ".cluster",
     "albums": "[class*=st-key-tile-album-] img, [data-testid=stAlert]",
     "activity": "[data-testid=stDataFrame] canvas",
@@ -77,10 +75,6 @@ def test_no_page_has_a_serious_fault(browser: Any, address: str, screen: tuple[i
         page.keyboard.press("4")
         page.locator(".told button").first.wait_for()
         found += [f"a photo in the gallery: {fault}" for fault in faults(page)]
-        page.goto(f"{address}/library")
-        page.locator(".grid button").first.click()
-        page.locator(".pf-photo img").wait_for()
-        found += [f"a photo: {fault}" for fault in faults(page)]
     assert found == []
 
 
@@ -92,7 +86,7 @@ def test_an_empty_factory_has_no_serious_fault(browser: Any, dashboard: Settings
         page.get_by_text("Add your first photos").first.wait_for()
         page.get_by_text(str(dashboard.inbox)).first.wait_for()
         assert faults(page) == []
-        for name in ("library", "map", "activity"):
+        for name in ("gallery", "map", "activity"):
             page.goto(f"{url}/{name}")
             page.locator(".st-key-empty a").wait_for()
             assert faults(page) == []
@@ -104,33 +98,6 @@ def test_the_login_form_has_no_serious_fault(browser: Any) -> None:
         with looking(browser, 390, scheme) as page:
             page.set_content(form.read_text().replace("{message}", "Wrong password."))
             assert faults(page) == []
-
-
-def test_the_timeline_is_one_stop_of_the_tab_key(
-    browser: Any, library: Settings, database: Database, address: str
-) -> None:
-    months = text("""
-        INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, media_kind,
-            mime_type, captured_at, date_source)
-        SELECT uuidv7(), encode(sha256(n::text::bytea), 'hex'), 1, n::text, n::text,
-            to_char(day, '"Originals"/YYYY/YYYY-MM-DD/') || n, 'JPEG', '', day, 'exif'
-        FROM generate_series(0, 240) AS n, LATERAL (SELECT make_date(2003, 1, 1) + n * interval '1 month' AS day) AS one
-    """)
-    with database.session() as session:
-        session.execute(months)
-    with looking(browser) as page:
-        page.goto(f"{address}/library")
-        page.locator(".timeline button.here").wait_for()
-        assert page.locator(".timeline button").count() > 240
-        assert page.locator(".timeline button[tabindex='0']").count() == 1
-        page.locator(".timeline button.here").focus()
-        page.keyboard.press("Home")
-        page.keyboard.press("ArrowRight")
-        assert page.locator(".timeline button:focus").get_attribute("aria-label") == "February 2003: 1"
-        assert page.locator(".timeline button[tabindex='0']").count() == 1
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/library?at=2003-02")
-        page.get_by_role("heading", name="Saturday, 1 Feb 2003").first.wait_for()
 
 
 # Of every look at a moment when something in an expander is awaited: what of the page has faded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,18 +17,17 @@ from Src.Dashboard.ledger import Ledger
 from Src.Dashboard.tests.acting import HOSTILE, Librarian
 from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, texts
 from Src.Shared.database import Database, LedgerUnavailable
-from Src.Shared.models import Act, Album, AlbumItem, AssetTag, MediaAsset, Operation, SystemStatus, Tombstone, new_id
+from Src.Shared.models import Album, AlbumItem, AssetTag, MediaAsset, Operation, SystemStatus, Tombstone, new_id
 from Src.Shared.settings import Settings
 
 
 @pytest.fixture
 def page(dashboard: Settings) -> Callable[..., AppTest]:
-    """A page as the dashboard shows it: the bar, the page, and a photo over it where the address names one."""
+    """A page as the dashboard shows it: the bar, and the page."""
 
     def run(name: str, **asked: str) -> AppTest:
         script = (
-            f"from Src.Dashboard import act_bar, photo_view\nfrom Src.Dashboard.views import {name}\n"
-            f"act_bar.show()\n{name}.show()\nphoto_view.show_asked()"
+            f"from Src.Dashboard import act_bar\nfrom Src.Dashboard.views import {name}\nact_bar.show()\n{name}.show()"
         )
         app = AppTest.from_string(script, default_timeout=PAGE_LIMIT)
         for key, value in asked.items():
@@ -56,96 +56,17 @@ def row(database: Database, photo: uuid.UUID) -> MediaAsset:
         return session.get_one(MediaAsset, photo)
 
 
-def test_a_photo_gets_stars_and_they_are_taken_back(
-    page: Callable[..., AppTest], ids: list[uuid.UUID], database: Database
-) -> None:
-    app = page("library", photo=str(ids[0]))
-    click(app, "Favourite")
-    assert row(database, ids[0]).rating == 5
-    assert "A favourite" in texts(app) and "No favourite" in labels(app)
-    click(app, "Undo")
-    assert row(database, ids[0]).rating is None
-    assert "Taken back" in texts(app)
-    click(app, "Do it again")
-    assert row(database, ids[0]).rating == 5
-
-
-def test_stars_are_clicked_and_clicked_away(
-    page: Callable[..., AppTest], ids: list[uuid.UUID], database: Database
-) -> None:
-    app = page("library", photo=str(ids[0]))
-    click(app, "3☆")
-    assert row(database, ids[0]).rating == 3
-    assert {"1★", "2★", "3★", "4☆", "5☆"} <= set(labels(app))
-    click(app, "3★")
-    assert row(database, ids[0]).rating == 0
-    with database.session() as session:  # an act for each click, and none besides
-        assert session.scalars(select(Act.kind).order_by(Act.happened_at)).all() == ["rate", "rate"]
-
-
-def test_hidden_photos_are_shown_where_they_are_asked_for(
-    page: Callable[..., AppTest], ids: list[uuid.UUID], database: Database
-) -> None:
-    from Src.Dashboard.tests.test_pages import grid
-
-    app = page("library", photo=str(ids[0]))
-    click(app, "Hide")
-    assert row(database, ids[0]).is_hidden and "Show again" in labels(app)
-    acts.favourite(ids[1:2])
-    assert len(grid(page("library"))) == 4
-    assert [one["id"] for one in grid(page("library", only="Hidden"))] == [str(ids[0])]
-    (favourite,) = grid(page("library", only="Favourites"))
-    assert favourite["id"] == str(ids[1]) and favourite["favourite"]
-    assert len(grid(page("library", order="Recently added"))) == 4
-
-
-def test_a_photo_is_edited(page: Callable[..., AppTest], ids: list[uuid.UUID], database: Database) -> None:
-    app = page("library", photo=str(ids[0]))
-    for label, key, typed in (
-        ("Title", "title", HOSTILE),
-        ("Place: latitude, longitude, as -33.8568, 151.2153", "place", "-33.8568, 151.2153"),
-    ):
-        (field,) = (one for one in app.text_input if one.label == label)
-        field.set_value(typed)
-        (save,) = (one for one in app.button if one.key == f"save-{key}-{ids[0]}")
-        well(save.click().run())
-    (description,) = (one for one in app.text_area if one.label == "Description")
-    description.set_value("At noon.")
-    (save,) = (one for one in app.button if one.key == f"save-description-{ids[0]}")
-    well(save.click().run())
-    (tags,) = (one for one in app.multiselect if one.label == "Tags")
-    tags.set_value([])
-    (save,) = (one for one in app.button if one.key == f"save-tags-{ids[0]}")
-    well(save.click().run())
-    found = row(database, ids[0])
-    assert found.location == {"lat": -33.8568, "lon": 151.2153} and found.description == "At noon."
-    assert found.title is not None and found.title.startswith("<img src=x")
-    assert "<img src=x onerror" not in "".join(str(one.value) for one in (*app.markdown, *app.success))
-
-
-def test_what_cannot_be_meant_is_said_and_nothing_changes(
-    page: Callable[..., AppTest], ids: list[uuid.UUID], database: Database
-) -> None:
-    app = page("library", photo=str(ids[0]))
-    for label, key, typed, says in (
-        ("Place: latitude, longitude, as -33.8568, 151.2153", "place", "Sydney", "is no place"),
-        ("Move the date by hours and minutes, as -7:12", "shift", "soon", "write"),
-        ("Date: 2019, 2019-07-04 or with the time of day", "date", "2999", "to come"),
-    ):
-        (field,) = (one for one in app.text_input if one.label == label)
-        field.set_value(typed)
-        (save,) = (one for one in app.button if one.key == f"save-{key}-{ids[0]}")
-        well(save.click().run())
-        assert any(says in one.value.replace("\\", "") for one in app.error), (says, texts(app))
-    with database.session() as session:
-        assert session.scalar(text("SELECT count(*) FROM acts")) == 0
-
-
 def test_a_removal_waits_says_so_plainly_and_is_done(
     page: Callable[..., AppTest], ids: list[uuid.UUID], database: Database, librarian: Librarian
 ) -> None:
-    app = page("library", photo=str(ids[0]))
-    click(app, "Move to trash")
+    script = (
+        "import streamlit as st\nfrom Src.Dashboard import act_bar, gallery_acts\nact_bar.show()\n"
+        f"st.button('Remove', on_click=gallery_acts.do, args=('remove', ['{ids[0]}'], ''))\n"
+        "st.text(getattr(act_bar.outcome(), 'said', ''))"
+    )
+    app = well(AppTest.from_string(script, default_timeout=PAGE_LIMIT).run())
+    click(app, "Remove")
+    assert texts(app).count("does not run now") == 2, "in the bar, and over a photo in the gallery"
     assert "does not run now" in texts(app)  # there is no Librarian here
     others = page("operations")
     assert "does not run now" in texts(others) and "Take back" in labels(others)
@@ -159,7 +80,6 @@ def test_a_removal_waits_says_so_plainly_and_is_done(
     librarian()
     well(app.run())
     assert "To the trash, 1 photo" in texts(app).replace("\\", "").replace("**", "")
-    assert "This photo is in the trash" in texts(app)
     click(app, "Undo")
     librarian()
     well(app.run())
@@ -366,8 +286,8 @@ def test_who_may_only_look_sees_no_buttons(
     app = page(name)
     assert labels(app) == []
     assert "nothing changed" in texts(app)
-    photo = page("library", photo=str(ids[1]))
-    assert "Favourite" not in labels(photo) and not photo.text_area
+    [gallery] = [json.loads(one.proto.json) for one in page("gallery").get("bidi_component")]
+    assert gallery["acts"] is False
 
 
 @pytest.mark.parametrize("label", ["Bring all back", "Empty the trash"])

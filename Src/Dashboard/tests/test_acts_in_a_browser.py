@@ -69,27 +69,31 @@ def test_a_photo_is_changed_removed_and_brought_back(
             found.extend(f"{what}: {fault}" for fault in faults(page))
             page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")
 
-        page.goto(f"{address}/library")
-        page.locator(".grid img.there").first.wait_for()
-        page.locator(".grid button").first.click()
-        page.locator(".pf-photo img").wait_for()
-        press(page, "Favourite")
-        page.get_by_text("A favourite, 1 photo").first.wait_for()
+        told = page.locator(".told")
+        page.goto(f"{address}/gallery")
+        page.locator(".open img.there").first.wait_for()
+        page.locator(".open").first.click()
+        page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+        page.keyboard.press("f")
+        told.get_by_text("Favourite: done").wait_for()
         look("a favourite")
-        press(page, "Undo")
-        page.locator("strong", has_text="Taken back").first.wait_for()  # the photo's history says it too
-        page.get_by_role("button", name="Favourite", exact=True).last.wait_for()  # the buttons follow
-        page.wait_for_function(RESTS)
-        page.get_by_text("Edit", exact=True).last.click()
-        page.wait_for_function(RESTS, arg="input[aria-label=Title]")
-        page.get_by_label("Title").fill(HOSTILE)
-        page.get_by_label("Title").press("Enter")
-        page.get_by_text("Title, 1 photo").first.wait_for()
+        told.get_by_role("button", name="Undo").click()
+        told.get_by_text("Taken back: Favourite").wait_for()
+        page.keyboard.press("e")
+        page.wait_for_function("document.activeElement.ariaLabel === 'Description'")
+        facts = page.locator(".facts")
+        facts.get_by_label("Title", exact=True).fill(HOSTILE)
+        page.keyboard.press("Enter")
+        told.get_by_text("Title: done").wait_for()
+        facts.get_by_label("Add: tag").fill(HOSTILE)
+        page.keyboard.press("Enter")
+        facts.locator(".names").get_by_text(HOSTILE).wait_for()
         look("edited")
-        press(page, "Turn")
-        page.locator(".pf-photo img[src$='turned=90']").wait_for()
-        press(page, "Move to trash")
-        page.get_by_text("does not run now").first.wait_for()
+        facts.get_by_role("button", name="Turn right").click()
+        page.locator(".pswp__img[src$='turned=90']").first.wait_for()
+        page.locator(".facts").focus()
+        page.keyboard.press("Delete")
+        told.get_by_text("does not run now").wait_for()
         look("waiting")
         page.goto(f"{address}/operations")
         page.get_by_role("button", name="Take back").first.wait_for()
@@ -121,31 +125,37 @@ def test_a_photo_is_changed_removed_and_brought_back(
         changed = session.scalars(select(MediaAsset).where(MediaAsset.rotation == 90)).one()
         assert changed.title == HOSTILE and changed.rating is None
         kinds = session.scalars(select(Act.kind).order_by(Act.happened_at)).all()
-        assert kinds == ["favourite", "undo", "title", "rotate", "remove", "restore"]  # a click each, and none besides
+        # A click each, and none besides.
+        assert kinds == ["favourite", "undo", "title", "tag", "rotate", "remove", "restore"]
 
 
 @pytest.mark.timeout(600)
 def test_two_browsers_see_what_the_other_does(browser: Any, address: str, library: Settings, vault: Vault) -> None:
     with looking(browser) as one, looking(browser) as other:
         for page in (one, other):
-            page.goto(f"{address}/library")
-            page.locator(".grid img.there").first.wait_for()
-            page.locator(".grid button").first.click()
-            page.locator(".pf-photo img").wait_for()
-        press(one, "Favourite")
-        one.get_by_text("A favourite, 1 photo").first.wait_for()
-        press(other, "Favourite")  # which its page still shows
-        other.get_by_text("A favourite: it is so already").first.wait_for()
-        press(one, "Move to trash")
-        one.get_by_text("does not run now").first.wait_for()
+            page.goto(f"{address}/gallery")
+            page.locator(".open img.there").first.wait_for()
+            page.locator(".open").first.click()
+            page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+
+        def says(page: Any, what: str) -> None:
+            page.locator(".told").get_by_text(what).wait_for()
+
+        one.keyboard.press("f")
+        says(one, "Favourite: done")
+        other.keyboard.press("f")  # for what it still shows
+        says(other, "Favourite: it is so already")
+        one.keyboard.press("Delete")
+        says(one, "does not run now")
         carry_out(library, vault)
-        one.get_by_text("To the trash, 1 photo").first.wait_for()
-        press(other, "Hide")
-        other.get_by_text("it is not there any more").first.wait_for()
-        press(one, "Undo")
-        one.get_by_text("Taken back").first.wait_for()
+        says(one, "To the trash: done")
+        other.keyboard.press("h")
+        says(other, "it is not there any more")
+        one.locator(".told").get_by_role("button", name="Undo").click()
+        says(one, "Taken back: To the trash")
         carry_out(library, vault)
-        one.locator(".pf-photo img").wait_for()
+        other.keyboard.press("h")
+        says(other, "Hidden: done")
 
 
 @pytest.mark.timeout(900)  # twelve pages, each with all of axe's rules

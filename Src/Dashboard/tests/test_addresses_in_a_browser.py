@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, RESTS
-from Src.Dashboard.tests.test_acts_in_a_browser import press
+from Src.Dashboard.tests.browsing import HOSTILE, LIMIT
 
 pytestmark = pytest.mark.needs_programs
 
@@ -22,37 +21,39 @@ def page(browser: Any, address: str) -> Iterator[Any]:
         yield page
 
 
-def test_a_photo_survives_a_reload_and_back_closes_it(page: Any) -> None:
-    page.goto("/library")
-    page.locator(".grid button").first.click()
-    page.locator(".pf-photo img").wait_for()
-    page.wait_for_url(re.compile(r"/library\?photo=[0-9a-f-]{36}$"))
-    first = page.url
-    page.reload()
-    page.locator(".pf-photo img").wait_for()
-    page.go_back()
-    page.locator(".pf-photo img").wait_for(state="detached")
-    assert page.url.endswith("/library")
-    page.locator(".grid button").first.click()
-    page.locator(".pf-photo img").wait_for()
-    press(page, "Older")
-    page.wait_for_url(lambda url: "photo=" in url and url != first)
-    page.wait_for_function(RESTS)  # what is being shown anew hears no key
-    page.keyboard.press("Escape")
-    page.wait_for_url(lambda url: url.endswith("/library"))
-
-
-def test_filters_and_titles(page: Any) -> None:
+def test_addresses_of_a_page_that_is_no_more_lead_to_the_gallery(page: Any) -> None:
+    page.goto("/activity")
+    page.locator("[data-testid=stDataFrame]").wait_for()
     page.goto("/library?kind=HEIC&year=2024")
-    page.locator(".grid button").first.wait_for()
-    assert page.locator(".grid button").count() == 1
-    assert page.title() == "Library · Photo Factory"
-    page.get_by_text("By date taken", exact=True).first.wait_for()
-    page.wait_for_function(RESTS)
-    page.get_by_text("Recently added", exact=True).last.click()
-    page.wait_for_url("**order=Recently+added**")
-    page.goto("/map")
-    page.wait_for_function("document.title === 'Map · Photo Factory'")
+    page.wait_for_url("**/gallery?q=kind%3AHEIC+year%3A2024")
+    page.locator(".open").first.wait_for()
+    assert page.locator(".open").count() == 1
+    assert page.title() == "Gallery · Photo Factory"
+    photo = page.locator(".open").get_attribute("data-photo")
+    page.goto(f"/library?photo={photo}")
+    page.locator(".pswp__caption", has_text="an iPhone's.heic").wait_for()
+    page.goto(f"/gallery?q=tag:sea&photo={photo}")
+    page.get_by_text("This photo is not among these.").wait_for()
+    page.get_by_role("link", name="Show it").click()
+    page.locator(".pswp__caption", has_text="an iPhone's.heic").wait_for()
+    page.goto(f"/activity?photo={photo}")
+    page.get_by_role("link", name="Open this photo in the gallery").click()
+    page.locator(".pswp__caption", has_text="an iPhone's.heic").wait_for()
+    page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+    page.keyboard.press("Escape")
+    page.locator(".pswp").wait_for(state="detached")
+    page.wait_for_url(lambda url: url.endswith("/gallery"))
+
+
+def test_photos_of_other_pages_lead_to_the_gallery_and_back(page: Any) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="broken.jpg, 1 May 2024").first.click()
+    page.locator(".pswp__caption", has_text="broken.jpg").wait_for()
+    assert "order=added" in page.url
+    page.reload()
+    page.locator(".pswp__caption", has_text="broken.jpg").wait_for()
+    page.go_back()
+    page.get_by_role("heading", name="Overview").wait_for()
 
 
 def test_dates_are_written_as_in_the_viewers_country(page: Any, browser: Any, address: str) -> None:
@@ -60,8 +61,8 @@ def test_dates_are_written_as_in_the_viewers_country(page: Any, browser: Any, ad
     with browser.new_context(locale="en-US", base_url=address) as context:
         american = context.new_page()
         for viewer, day in ((page, "Friday, 3 May 2024"), (american, "Friday, May 3, 2024")):
-            viewer.goto("/library")
-            viewer.get_by_role("heading", name=day).first.wait_for(timeout=LIMIT)
+            viewer.goto("/gallery")
+            viewer.get_by_role("button", name=f"Choose all of {day}").wait_for(timeout=LIMIT)
 
 
 def test_the_map_keeps_its_place_and_back_leaves_it(page: Any) -> None:
@@ -73,11 +74,11 @@ def test_the_map_keeps_its_place_and_back_leaves_it(page: Any) -> None:
     place = page.url
     page.reload()
     page.locator(".cluster").click()
-    page.locator(".grid button").wait_for()
+    page.locator(".pf-strip a").wait_for()
     # The map comes nearer, and its new place follows when it rests.
     page.wait_for_url(lambda url: "area=43460_11880_43460_11880" in url and place.split("at=")[1] not in url)
     page.reload()
-    page.locator(".grid button").wait_for()
+    page.locator(".pf-strip a").wait_for()
     page.go_back()
     page.go_back()
     page.wait_for_url("**/activity")

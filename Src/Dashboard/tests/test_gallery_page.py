@@ -31,7 +31,7 @@ from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, texts
 from Src.Dashboard.tests.gallery_library import Shot
 from Src.Library.overlay.history import Decided
 from Src.Shared.database import Database
-from Src.Shared.models import Act, AssetRelation, AssetTag, Companion, MediaAsset, TrashItem
+from Src.Shared.models import Act, Album, AlbumItem, AssetRelation, AssetTag, Companion, MediaAsset, TrashItem
 from Src.Shared.settings import Settings
 from Src.Testing.patience import PATIENCE
 
@@ -265,16 +265,11 @@ def test_a_decision_that_another_program_wrote_oddly_is_shown(field: str, before
     assert photo_facts.decided_words(one).endswith("by digiKam")
 
 
-def test_what_is_in_the_trash_is_said_to_be_there(
-    ask: Ask, ids: list[uuid.UUID], librarian: Librarian, show: Show
-) -> None:
+def test_what_is_in_the_trash_is_said_to_be_there(ask: Ask, ids: list[uuid.UUID], librarian: Librarian) -> None:
     acts.remove(ids[:1])
     librarian()
     assert ask("facts", photo=ids[0]) == ask("where", photo=ids[0]) == {"trash": True}
     assert ask("where", photo=uuid.UUID(int=1)) == {}
-    page = show("library", photo=str(ids[0]))
-    assert "This photo is in the trash" in texts(page)
-    assert "trash" in [link.proto.page for link in page.get("page_link")][-1]
 
 
 def test_what_is_in_the_library_is_not_looked_for_in_the_trash(
@@ -288,7 +283,14 @@ def test_what_is_in_the_library_is_not_looked_for_in_the_trash(
                 removed_by="x", act_id=uuid.uuid4(), asset={"id": str(ids[0])}, belongings={}, companions={},
             )
         )  # fmt: skip
-    assert ask("where", photo=ids[0], order="hidden") == {}
+    assert ask("where", photo=ids[0], order="hidden") == {"elsewhere": "taken"}
+
+
+def test_a_photo_that_is_not_among_these_is_said_to_be_elsewhere(ask: Ask, ids: list[uuid.UUID]) -> None:
+    acts.hide(ids[:1])
+    assert ask("where", photo=ids[0]) == {"elsewhere": "hidden"}
+    assert "day" in ask("where", photo=ids[0], order="hidden")
+    assert ask("where", photo=ids[1], q="tag:sea") == {"elsewhere": "taken"}
 
 
 def test_a_film_of_no_known_length_has_none_and_no_film_has_no_length(
@@ -384,19 +386,63 @@ def test_acts_on_many(
     assert "2 photos" in texts(_do("favourite", some))
     _do("tag", some, " sea ")
     _do("album", some, "Summer")
+    _do("cover", some[:1], "Summer")
+    _do("untag", some[1:], "SEA")
+    _do("out-of-album", some[1:], "summer")
+    _do("describe", some, "Two lines,\nand <b>")
+    _do("place", some[:1], "-33.8568, 151.2153")
     _do("hide", some)
     _do("unhide", some[:1])
     with database.session() as session:
         rows = [session.get_one(MediaAsset, photo) for photo in ids[:3]]
         assert [row.rating for row in rows] == [5, 5, None]
         assert [row.is_hidden for row in rows] == [False, True, False]
-        assert set(session.scalars(select(AssetTag.asset_id))) == set(ids[:2])
+        assert set(session.scalars(select(AssetTag.asset_id))) == set(session.scalars(select(AlbumItem.asset_id)))
+        assert session.scalars(select(AssetTag.asset_id)).all() == ids[:1]
+        assert [row.description for row in rows] == ["Two lines,\nand <b>"] * 2 + [None]
+        assert session.scalars(select(Album.cover_hash)).all() == [rows[0].file_hash]
+        assert rows[0].location == {"lat": -33.8568, "lon": 151.2153}
     assert "Date" in texts(_do("redate", some[:1], "no date at all"))
     _do("remove", some[:1])
     librarian()
     with database.session() as session:
         assert session.scalar(select(TrashItem.file_hash)) is not None
         assert session.get(MediaAsset, ids[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "says"),
+    [
+        ("place", "Sydney", "is no place"), ("place", "", "is no place"), ("place", "91, 0", "latitude"),
+        ("redate", "-soon", "write"), ("redate", "2999", "to come"), ("out-of-album", "<b>", "no such album"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_said_and_nothing_changes(
+    ids: list[uuid.UUID], database: Database, what: str, value: str, says: str
+) -> None:
+    app = _do(what, [str(ids[0])], value)
+    assert [says in one.value.replace("\\", "") for one in app.error] == [True], texts(app)
+    with database.session() as session:
+        assert session.scalars(select(Act)).all() == []
+
+
+def test_what_is_so_can_be_written_anew(ask: Ask, ids: list[uuid.UUID]) -> None:
+    assert ask("facts", photo=ids[0])["edit"] == {
+        "description": "", "tags": [], "albums": [], "date": "2024-07-01 09:00:00", "place": "",
+    }  # fmt: skip
+    acts.tag(ids[:1], ["sea", "\u202eliame"])
+    acts.add_to_album(ids[:1], "Summer")
+    acts.describe(ids[:1], "One\ntwo")
+    acts.place(ids[:1], -33.8568, 151.2153)
+    edit = ask("facts", photo=ids[0])["edit"]
+    assert edit == {
+        "description": "One\ntwo", "tags": edit["tags"], "albums": ["Summer"], "date": "2024-07-01 09:00:00",
+        "place": "-33.8568, 151.2153",
+    }  # fmt: skip
+    assert len(edit["tags"]) == 2
+    _do("untag", [str(ids[0])], edit["tags"][0])  # whatever is in its name
+    _do("untag", [str(ids[0])], edit["tags"][1])
+    assert ask("facts", photo=ids[0])["edit"]["tags"] == []
 
 
 def test_what_is_sent_again_is_done_once_and_what_is_refused_is_told(ids: list[uuid.UUID], database: Database) -> None:
@@ -447,7 +493,7 @@ def test_what_ended_before_it_was_written_is_not_answered_yet(
 def test_who_looks_at_a_photo_in_the_gallery_sees_what_came_of_an_act(ids: list[uuid.UUID]) -> None:
     script = (
         "from Src.Dashboard import act_bar, gallery_acts\n"
-        f"gallery_acts.do('favourite', ['{ids[0]}'], '')\nact_bar.show(photo_has_it=False)"
+        f"gallery_acts.do('favourite', ['{ids[0]}'], '')\nact_bar.show()"
     )
     app = AppTest.from_string(script, default_timeout=PAGE_LIMIT)
     app.query_params["photo"] = str(ids[0])

@@ -307,6 +307,38 @@ def test_what_is_hidden_can_be_shown_again_however_it_was_found(page: Any) -> No
     assert shown == [True, False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("query", "offers"),
+    [
+        ('in:"Summer \\"23\\""', [["cover", 'Summer "23"'], ["out-of-album", 'Summer "23"']]),
+        ("tag:sea", [["untag", "sea"]]),
+        ("album:Räuber", [["cover", "Räuber"], ["out-of-album", "Räuber"]]),
+        ("tag:sea year:2024", []),
+        ("tag:s*", []),
+        ("-tag:sea", []),
+    ],
+)
+def test_photos_are_taken_out_of_the_album_or_tag_that_is_looked_at(
+    page: Any, query: str, offers: list[list[str]]
+) -> None:
+    done = page.evaluate(
+        """
+        (query) => {
+          const choice = new Choice(document.createElement("div"), new Words({}), 5000, ""), done = [];
+          choice.offer((what, ids, value) => done.push([what, value]), async () => ({}), query);
+          choice.toggle({ id: "a" }, 0);
+          const meant = (one) => /^(Take (out of|away)|Put on)/.test(one.title) && !one.hidden;
+          for (const one of [...choice.acts.children].filter(meant)) one.click();
+          choice.toggle({ id: "b" }, 1);
+          if (choice.cover && !choice.cover.disabled) done.push("a cover of two");
+          return done;
+        }
+        """,
+        query,
+    )
+    assert done == offers
+
+
 _GALLERY = """
 () => {
   document.body.innerHTML = `<div class="gallery"><div class="top"><select></select><div class="search"></div>
@@ -482,6 +514,76 @@ def test_a_title_that_is_being_written_is_no_command_and_stays(page: Any, lookin
     field.focus()
     page.keyboard.press("Escape")
     assert page.evaluate("[viewer.isOpen, document.activeElement.matches('.facts')]") == [True, True]
+
+
+_WRITES = """
+() => {
+  window.refuse = [];
+  viewer.deeds.act = (what, photos, value, refused) => { acts.push([what, value]); refuse.push(refused); };
+  viewer.facts.edit.choices = async () => ({ tags: ["sea", "lake"], albums: [] });
+  window.knows = { description: "A\\nB", tags: ["sea", "<i>"], albums: [], date: "2015-07-04 12:00:00", place: "" };
+  viewer.feed.ask = async () => ({ facts: [], story: [], place: null, title: "", wrong: null, edit: knows });
+}
+"""
+
+
+def test_all_that_people_decide_is_written_beside_the_photo(page: Any, looking: Callable[[str], None]) -> None:
+    page.evaluate(_WRITES)
+    page.keyboard.press("e")
+    page.wait_for_function("document.activeElement.ariaLabel === 'Description'")
+    facts = page.locator(".facts")
+    assert facts.get_by_label("Description", exact=True).input_value() == "A\nB"
+    page.keyboard.type("feb 3")  # each is a command elsewhere
+    page.keyboard.press("Enter")  # another line of it
+    assert page.evaluate("acts") == []
+    facts.get_by_role("button", name="Save: description").click()
+    facts.get_by_role("button", name="Take away the tag <i>").click()
+    facts.get_by_label("Add: tag").fill(" lake ")
+    page.keyboard.press("Enter")
+    facts.get_by_label("Add: album").fill("Summer")
+    facts.get_by_role("button", name="Add the album").click()
+    facts.get_by_label("Date", exact=True).fill("-7:12")
+    page.keyboard.press("Enter")
+    facts.get_by_label("Place", exact=True).fill("1, 2")
+    page.keyboard.press("Enter")
+    assert page.evaluate("acts") == [
+        ["describe", "A\nBfeb 3"], ["untag", "<i>"], ["tag", "lake"], ["album", "Summer"], ["redate", "-7:12"],
+        ["place", "1, 2"],
+    ]  # fmt: skip
+    assert page.evaluate("[...document.querySelectorAll('#gallery-known-tags option')].map((one) => one.value)") == [
+        "sea", "lake"
+    ]  # fmt: skip
+
+
+def test_what_was_refused_can_be_written_again(page: Any, looking: Callable[[str], None]) -> None:
+    page.evaluate(_WRITES)
+    page.keyboard.press("e")
+    place = page.locator(".facts").get_by_label("Place", exact=True)
+    page.wait_for_function("document.activeElement.ariaLabel === 'Description'")
+    place.fill("Sydney")
+    place.press("Enter")
+    page.evaluate("refuse[0]()")
+    place.press("Enter")
+    page.locator(".facts").get_by_role("button", name="Take away the tag sea").click()
+    page.evaluate("viewer.facts.load(true)")  # the library has it still
+    page.locator(".facts").get_by_role("button", name="Take away the tag sea").click()
+    assert page.evaluate("acts") == [["place", "Sydney"]] * 2 + [["untag", "sea"]] * 2
+
+
+def test_another_photo_has_its_own_words(page: Any, looking: Callable[[str], None]) -> None:
+    page.evaluate(_WRITES)
+    page.keyboard.press("e")
+    page.wait_for_function("document.activeElement.ariaLabel === 'Description'")
+    page.keyboard.press("Escape")
+    page.evaluate("knows = { ...knows, description: 'Other', tags: [] }")
+    page.keyboard.press("ArrowRight")
+    looking("2015-07-04 1")
+    page.wait_for_function("document.querySelector('.facts textarea').value === 'Other'")
+    assert page.locator(".facts details").get_attribute("open") is not None, "it stays open"
+    assert page.locator(".facts .names li").count() == 0
+    page.locator(".facts").focus()
+    page.keyboard.press("e")
+    assert page.locator(".facts details").get_attribute("open") is None
 
 
 _DRAG = """
@@ -823,7 +925,7 @@ def test_only_the_last_act_is_taken_back(album: Any) -> None:
     [
         ("viewer.deeds.rate(3)", ["rate"]),
         ("viewer.deeds.turn(90)", ["turn"]),
-        ("viewer.deeds.title('x')", ["title"]),
+        ("viewer.deeds.write('title', 'x')", ["title"]),
         ("viewer.deeds.remove()", ["remove"]),
         ("document.querySelector('.told [aria-label=\"Put this away\"]').click()", []),
     ],

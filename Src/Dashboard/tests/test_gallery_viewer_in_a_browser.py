@@ -299,6 +299,30 @@ def test_where_one_was_is_kept(page: Any, gallery_address: str) -> None:
     assert abs(page.locator(".open[aria-label^='IMG_0028']").evaluate(place) - before) < 3
 
 
+def test_who_followed_a_link_to_a_month_is_where_they_were_after_a_reload(page: Any, gallery_address: str) -> None:
+    page.goto(f"{gallery_address}/gallery?at=2023-08")
+    first, last = page.locator(".open[aria-label^='IMG_0000']"), page.locator(".open[aria-label^='IMG_0028']")
+    first.wait_for()
+    _go_to(page, "IMG_0028.jpg")
+    place = "one => one.getBoundingClientRect().top"
+    before = last.evaluate(place)
+    grid = f"{_IN_VIEW}.querySelector('.gallery').gallery.grid"
+    page.wait_for_function(f"JSON.stringify(history.state?.gallery) === JSON.stringify({grid}.place())")
+    page.reload()
+    last.wait_for()
+    assert abs(last.evaluate(place) - before) < 3
+    page.get_by_role("combobox", name="Which photos").select_option(label="Favourites")
+    page.get_by_text("1 photo", exact=True).wait_for()
+    page.go_back()
+    last.wait_for()
+    assert abs(last.evaluate(place) - before) < 3
+    page.goto(f"{gallery_address}/map")
+    page.get_by_role("heading", name="Map").wait_for()
+    page.goto(f"{gallery_address}/gallery?at=2023-08")
+    page.get_by_role("button", name="Choose all of Thursday, 10 Aug 2023").wait_for(state="attached")
+    page.wait_for_function(f"{grid}.place().day === '2023-08-10' && {grid}.place().skip === 0")
+
+
 def test_the_years_lead_anywhere(page: Any) -> None:
     rail = page.get_by_role("slider", name="Time")
     rail.press("End")

@@ -1,23 +1,23 @@
-"""Pages of the library hold what was asked for, in order, and are read by indexes and counters."""
+"""The photos that pages show are those that were asked for, and are read by indexes and counters."""
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import random
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import streamlit as st
-from hypothesis import given, strategies
 from sqlalchemy import event, text
 
 from Src.Dashboard import resources
 from Src.Dashboard.data import library
-from Src.Dashboard.data.library import Area, Filters, Photo, Position
+from Src.Dashboard.data.library import Area, Photo
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
 
@@ -49,23 +49,7 @@ class Row:
     errors: bool
     guessed: bool
 
-    @property
-    def position(self) -> Position:
-        return Position(self.captured_at, self.id)
-
-    def fits(self, filters: Filters) -> bool:
-        return (
-            (not filters.kinds or self.kind in filters.kinds)
-            and (filters.camera is None or (self.camera or "")[:100] == filters.camera)
-            and filters.year in (None, self.captured_at.year)
-            and (not filters.has_place or self.lat is not None)
-            and (not filters.has_errors or self.errors)
-            and (not filters.is_guessed or self.guessed)
-            and (not filters.name or fnmatch.fnmatchcase(self.name.lower(), f"*{filters.name.lower()}*"))
-            and (filters.area is None or self._is_in(filters.area))
-        )
-
-    def _is_in(self, area: Area) -> bool:
+    def is_in(self, area: Area) -> bool:
         return (
             self.lat is not None
             and self.lon is not None
@@ -117,83 +101,33 @@ def _fill(database: Database, rows: list[Row]) -> None:
         session.execute(text("ANALYZE"))
 
 
-def _ids(photos: tuple[Photo, ...]) -> list[uuid.UUID]:
+def _ids(photos: list[Photo]) -> list[uuid.UUID]:
     return [photo.id for photo in photos]
 
 
-FILTERS = [
-    Filters(),
-    Filters(kinds=("MP4",)),
-    Filters(kinds=("CR2", "HEIC")),
-    Filters(camera="iPhone 15"),
-    Filters(camera=""),
-    Filters(camera="x" * 100),
-    Filters(year=2007),
-    Filters(has_place=True),
-    Filters(has_errors=True),
-    Filters(is_guessed=True),
-    Filters(is_guessed=True, kinds=("JPEG",), year=2005),
-    Filters(name="img_000"),
-    Filters(name="%! 1"),
-    Filters(name="_0001"),
-    Filters(name="IMG_*9.jpg"),
-    Filters(area=Area(10_000, -50_000, 20_000, 50_000)),
-    Filters(kinds=("CR2",), camera="iPhone 15", has_place=True),
-    Filters(kinds=("JPEG",), year=2010, has_place=True, area=Area(-90_000, -180_000, 0, 180_000)),
-    Filters(kinds=("MP4", "JPEG"), has_errors=True, year=2005),
-    Filters(name="9", kinds=("MP4",), camera="Canon EOS 40D", year=2011),
-    Filters(year=1900),
-    Filters(kinds=("PNG",)),
+AREAS = [
+    Area(10_000, -50_000, 20_000, 50_000),
+    Area(-90_000, -180_000, 0, 180_000),
+    Area(-10_000, -11_000, -9_000, -10_000),
+    Area(80_000, 0, 80_001, 1),
 ]
 
 
-def test_pages_hold_what_was_asked_for_and_go_both_ways(pages: Database) -> None:
+def test_photos_of_an_area_are_all_there_the_newest_first(pages: Database) -> None:
     rows = _rows(3000)
     _fill(pages, rows)
-    for filters in FILTERS:
-        wanted = sorted((row for row in rows if row.fits(filters)), key=lambda row: row.position, reverse=True)
-        ids = [row.id for row in wanted]
-        size = 60 if len(ids) > 300 else 7
-        seen: list[uuid.UUID] = []
-        page = library.page(filters, size=size)
-        assert not page.has_newer
-        while True:
-            seen += _ids(page.photos)
-            assert page.has_older == (len(seen) < len(ids)), filters
-            if not page.has_older or len(seen) > 600:
-                break
-            page = library.page(filters, page.photos[-1].position, size=size)
-            assert page.has_newer
-        assert seen == ids[: len(seen)], filters
-        if not wanted:
-            continue
-        middle = len(seen) // 2
-        newer = library.page(filters, wanted[middle].position, newer=True, size=size)
-        assert _ids(newer.photos) == ids[max(0, middle - size) : middle], filters
-        assert newer.has_newer == (middle > size)
-        assert not newer.photos or newer.has_older
+    rows.sort(key=lambda row: (row.captured_at, row.id), reverse=True)
+    assert _ids(library.newest(12)) == [row.id for row in rows[:12]]
+    for area in AREAS:
+        wanted = [row.id for row in rows if row.is_in(area)]
+        for size in (7, 60, 4000):
+            photos, has_more = library.taken_in(area, size)
+            assert _ids(photos) == wanted[:size] and has_more == (len(wanted) > size), (area, size)
 
 
-def test_a_jump_goes_to_the_end_of_a_month(pages: Database) -> None:
+def test_choices_and_places_count_all(pages: Database) -> None:
     rows = _rows(2000)
     _fill(pages, rows)
-    until = datetime(2010, 6, 1)
-    page = library.page(Filters(kinds=("HEIC",)), Position.before(until))
-    newest = max((row for row in rows if row.captured_at < until and row.kind == "HEIC"), key=lambda row: row.position)
-    assert page.photos[0].id == newest.id and page.has_newer
-
-
-def test_months_and_choices_count_all(pages: Database) -> None:
-    rows = _rows(2000)
-    _fill(pages, rows)
-    months = library.months(Filters())
-    assert sum(count for _, count in months) == 2000
-    assert [month for month, _ in months] == sorted({row.captured_at.date().replace(day=1) for row in rows})
-    heic = dict(library.months(Filters(kinds=("HEIC",), year=2008)))
-    assert heic.keys() <= {date(2008, month, 1) for month in range(1, 13)}
-    assert sum(heic.values()) == sum(row.kind == "HEIC" and row.captured_at.year == 2008 for row in rows)
-    placed = library.months(Filters(has_place=True))
-    assert sum(count for _, count in placed) == sum(row.lat is not None for row in rows)
     choices = library.choices()
     assert dict(choices.kinds) == {kind: sum(row.kind == kind for row in rows) for kind in KINDS}
     assert dict(choices.cameras).keys() == {(camera or "")[:100] for camera in CAMERAS}
@@ -212,14 +146,8 @@ def test_details(pages: Database) -> None:
     assert library.details(uuid.uuid4()) is None
 
 
-def test_a_path_that_is_in_the_name_only_by_its_folder_is_not_found(pages: Database) -> None:
-    _fill(pages, _rows(50))
-    assert library.page(Filters(name="Originals")).photos == ()
-    assert library.page(Filters(name="-01-")).photos == ()
-
-
-def _plans(database: Database, filters: Filters, position: Position | None = None) -> str:
-    """How PostgreSQL answers for a page."""
+def _plans(ask: Callable[[], object]) -> str:
+    """How PostgreSQL answers what is asked for."""
     plans: list[str] = []
 
     def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -232,7 +160,7 @@ def _plans(database: Database, filters: Filters, position: Position | None = Non
     event.listen(engine, "before_cursor_execute", explain)
     try:
         st.cache_data.clear()
-        library.page(filters, position)
+        ask()
     finally:
         event.remove(engine, "before_cursor_execute", explain)
     return "\n".join(plans)
@@ -243,12 +171,11 @@ def test_no_page_reads_the_whole_table(pages: Database) -> None:
     with pages.session() as session:
         session.connection().exec_driver_sql("COMMIT")
         session.connection().exec_driver_sql("VACUUM ANALYZE media_assets")
-    for position in (None, Position.before(datetime(2010, 6, 1))):
-        for filters in FILTERS:
-            plan = _plans(pages, filters, position)
-            assert "Seq Scan on media_assets" not in plan, (filters, plan)
-            if filters.name:
-                assert "Index Only Scan" in plan, plan
+    asked = [partial(library.taken_in, area) for area in AREAS]
+    for ask in (*asked, partial(library.newest, 12), partial(library.added, 12)):
+        plan = _plans(ask)
+        assert "media_assets" in plan or "80001" in str(ask)
+        assert "Seq Scan on media_assets" not in plan, (ask, plan)
 
 
 def test_the_last_ones_come_from_an_index(pages: Database) -> None:
@@ -256,23 +183,7 @@ def test_the_last_ones_come_from_an_index(pages: Database) -> None:
     with pages.session() as session:
         plan = "\n".join(session.scalars(text("EXPLAIN SELECT * FROM media_assets ORDER BY ingested_at DESC LIMIT 12")))
     assert "ix_media_assets_ingested_at" in plan
-    photos, has_more = library.added(size=12)
-    assert len(photos) == 12 and has_more
-
-
-def test_what_was_added_comes_page_by_page_with_nothing_twice_or_left_out(pages: Database) -> None:
-    """Also where many have the same moment, as those of one batch do."""
-    rows = _rows(700)
-    for batch in (rows[:300], rows[300:]):
-        _fill(pages, batch)
-    found, position, has_more = [], None, True
-    while has_more:
-        photos, has_more = library.added(position, size=7)
-        found += photos
-        position = photos[-1].arrival
-    assert len({photo.id for photo in found}) == len(found) == len(rows)
-    assert len({photo.arrival.moment for photo in found}) == 2
-    assert found == sorted(found, key=lambda photo: photo.arrival, reverse=True)
+    assert len(library.added(12)) == 12
 
 
 def test_on_this_day_shows_earlier_years_and_no_guess(pages: Database) -> None:
@@ -300,23 +211,3 @@ def test_on_this_day_shows_earlier_years_and_no_guess(pages: Database) -> None:
     found = library.on_this_day(today, 12)
     assert [f"{photo.captured_at:%Y}" for photo in found] == ["2023", "2020"]
     assert library.on_this_day(date(2023, 2, 28), 12) == []
-
-
-@given(strategies.datetimes(), strategies.uuids())
-def test_a_position_survives_its_address(moment: datetime, identity: uuid.UUID) -> None:
-    position = Position(moment, identity)
-    assert Position.parse(str(position)) == position
-    assert position < position.after() or identity.int == 2**128 - 1
-
-
-@pytest.mark.parametrize(
-    ("asked", "moment"),
-    [
-        ("2024-02", datetime(2024, 3, 1)), ("2024-12", datetime(2025, 1, 1)), ("2024-02-29", datetime(2024, 3, 1)),
-        ("2024-13", None), ("2024-02-30", None), ("", None), ("9999-12-31", None), ("2024-02_x", None),
-        ("x" * 500, None),
-    ],
-)  # fmt: skip
-def test_an_address_may_name_a_month_or_a_day(asked: str, moment: datetime | None) -> None:
-    found = Position.parse(asked)
-    assert (found and found.moment) == moment

@@ -20,12 +20,13 @@ from streamlit.testing.v1 import AppTest
 from Src.Accounts.sessions import Sessions
 from Src.Dashboard import look, resources
 from Src.Dashboard.ledger import Ledger
-from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, texts
+from Src.Dashboard.tests.conftest import PAGE_LIMIT, Show, photos, texts
 from Src.Shared.database import Database
 from Src.Shared.models import InboxFile, IngestEvent, MediaAsset, OriginalFinding, SystemStatus, SystemStatusHistory
 from Src.Shared.settings import Settings
 
 HOSTILE = "<img src=x onerror=alert(1)> **b** :smile:.jpg"
+_ENTRY = Path(__file__).parents[1] / "dashboard.py"
 _numbers = itertools.count(1)
 
 
@@ -52,13 +53,6 @@ def stays(database: Database, name: str, state: str, **more: Any) -> None:
                 path_id=uuid.uuid4(), original_path=name, state=state, file_size=7, mtime_ns=0, inode=0, **more
             )
         )
-
-
-def grid(page: AppTest) -> list[dict[str, Any]]:
-    """The photos of the first grid on a page."""
-    given = [json.loads(one.proto.json) for one in page.get("bidi_component") if one.proto.json]
-    days = next(data["days"] for data in given if "days" in data)
-    return [photo for day in days for photo in day["photos"]]
 
 
 def links(page: AppTest) -> list[Any]:
@@ -180,24 +174,20 @@ def test_a_phone_gets_fewer_photos(show: Show, database: Database, monkeypatch: 
     for number in range(15):
         original(database, f"{number}.jpg")
     monkeypatch.setattr(look, "is_phone", lambda: True)
-    assert len(grid(show("overview"))) == 6
+    assert len(photos(show("overview"))[0]) == 6
     monkeypatch.setattr(look, "is_phone", lambda: False)
-    assert len(grid(show("overview"))) == 12
+    assert len(photos(show("overview"))[0]) == 12
 
 
 # -- what an address asks for ------------------------------------------------------------------------------
 
 
-def test_an_address_names_a_photo(show: Show, database: Database) -> None:
-    path = original(database, "IMG_9.jpg")
-    with database.session() as session:
-        photo = session.scalar(select(MediaAsset.id).where(MediaAsset.final_path == path))
-    assert "What happened to it" in texts(show("activity", photo=str(photo)))
-
-
-@pytest.mark.parametrize("asked", [str(uuid.UUID(int=7)), "<script>", "1"])
-def test_an_address_that_names_no_photo_says_so(show: Show, database: Database, asked: str) -> None:
-    assert "no such photo" in texts(show("library", photo=asked))
+def test_an_address_names_a_photo(show: Show, dashboard: Settings) -> None:
+    """Each page showed photos once: addresses that people have kept lead to the gallery."""
+    page = AppTest.from_file(_ENTRY, default_timeout=PAGE_LIMIT)
+    page.query_params["photo"] = str(uuid.UUID(int=7))
+    [lead] = [link for link in links(page.run()) if link.label == "Open this photo in the gallery"]
+    assert not page.exception and lead.page == "gallery" and lead.query_string == f"photo={uuid.UUID(int=7)}"
 
 
 def test_an_address_names_a_file_that_came_in(show: Show, database: Database) -> None:
@@ -206,7 +196,8 @@ def test_an_address_names_a_file_that_came_in(show: Show, database: Database) ->
         event = session.scalar(select(IngestEvent.id))
     page = show("activity", event=str(event))
     assert "What: added" in texts(page)
-    assert [photo["name"] for photo in grid(page)] == [HOSTILE]
+    [[photo]] = photos(page)
+    assert photo.name == HOSTILE and photo.href.startswith("gallery?photo=")
     assert "Nothing is known" in texts(show("activity", event=str(uuid.uuid4())))
     assert not show("activity", event="x").exception
 
@@ -245,19 +236,32 @@ def test_the_map_takes_any_address(show: Show, database: Database, asked: dict[s
     assert "1 photo with a location" in texts(show("map", **asked))
 
 
-@pytest.mark.parametrize("asked", [{"at": "x"}, {"year": "x"}, {"kind": "<b>"}, {"order": "x"}, {"at": "2024-05"}])
-def test_the_library_takes_any_address(show: Show, database: Database, asked: dict[str, str]) -> None:
-    original(database)
-    assert len(grid(show("library", **asked))) == 1
-
-
 def test_recently_added_goes_by_when_photos_came(show: Show, database: Database) -> None:
     original(database, "new.jpg", captured_at=datetime(2024, 1, 1), ingested_at=datetime(2026, 5, 2, 12, tzinfo=UTC))
     original(database, "old.jpg", captured_at=datetime(2025, 1, 1), ingested_at=datetime(2026, 5, 1, 12, tzinfo=UTC))
-    assert [photo["name"] for photo in grid(show("library"))] == ["old.jpg", "new.jpg"]
-    page = show("library", order="Recently added")
-    assert [photo["name"] for photo in grid(page)] == ["new.jpg", "old.jpg"]
-    assert "Nothing was added before that" in texts(show("library", order="Recently added", at="2001-01-01"))
+    original(database, "hidden.jpg", is_hidden=True)
+    for days in map(timedelta, range(12)):
+        original(database, captured_at=datetime(2020, 1, 1) + days, ingested_at=datetime(2025, 5, 1, tzinfo=UTC) - days)
+    added, taken, *_ = photos(show("overview"))
+    assert [photo.name for photo in added[:2]] == ["new.jpg", "old.jpg"]
+    assert [photo.name for photo in taken[:2]] == ["old.jpg", "new.jpg"]
+    assert added[0].href.startswith("gallery?order=added&photo=") and taken[0].href.startswith("gallery?photo=")
+
+
+def test_names_are_data_and_nothing_else(show: Show, database: Database) -> None:
+    original(database, f'"{HOSTILE}\u202e[a](x).jpg', camera_model=HOSTILE)
+    page = show("overview")
+    [[photo]] = photos(page)
+    assert photo.name.startswith(f'"{HOSTILE}') and "\u202e" not in photo.name
+    assert not any(HOSTILE in one.proto.body for one in page.get("html")) and "<img" not in texts(page)
+
+
+def test_a_hidden_photo_is_shown_among_hidden_ones(show: Show, database: Database) -> None:
+    original(database, is_hidden=True)
+    with database.session() as session:
+        event = session.scalar(select(IngestEvent.id))
+    [[photo]] = photos(show("activity", event=str(event)))
+    assert photo.href.startswith("gallery?order=hidden&photo=")
 
 
 @pytest.mark.parametrize(("seconds", "every"), [("0", None), ("7.5", 7.5)])
@@ -277,7 +281,7 @@ def test_pages_look_again_as_often_as_is_set(
     assert asked == [every]
 
 
-@pytest.mark.parametrize("page", ["library", "map", "activity"])
+@pytest.mark.parametrize("page", ["gallery", "map", "activity"])
 def test_an_empty_page_has_one_button_that_helps(show: Show, database: Database, page: str) -> None:
     assert len(links(show(page))) == 1
 
@@ -448,14 +452,13 @@ def test_services_shows_states_uptime_and_the_log_by_level(show: Show, database:
 # -- all of them -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", ["overview", "library", "map", "activity", "problems", "services", "phone"])
+@pytest.mark.parametrize("page", ["overview", "gallery", "map", "activity", "problems", "services", "phone"])
 def test_every_page_renders_without_the_ledger(show: Show, ledger_away: None, page: str) -> None:
     assert show(page).title[0].value == page.capitalize()
 
 
 def test_the_entry_shows_the_overview(dashboard: Settings) -> None:
-    script = Path(__file__).parents[1] / "dashboard.py"
-    page = AppTest.from_file(script, default_timeout=PAGE_LIMIT).run()
+    page = AppTest.from_file(_ENTRY, default_timeout=PAGE_LIMIT).run()
     assert not page.exception
     assert page.title[0].value == "Overview"
 

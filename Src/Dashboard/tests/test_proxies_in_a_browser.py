@@ -43,8 +43,8 @@ def test_a_photo_comes_through(example: Path, browser: Any, dashboard_url: str, 
             page.goto(f"{below}/library?year=2024")
             page.locator("#password").fill(PASSWORD)
             page.get_by_role("button").click()
-            page.locator(".grid img.there").first.wait_for()
-            assert page.url == f"https://localhost:{port}{below}/library?year=2024"
+            page.locator(".open img.there").first.wait_for()
+            assert page.url == f"https://localhost:{port}{below}/gallery?q=year%3A2024"
             [cookie] = [cookie for cookie in context.cookies() if cookie["name"] == "photo_factory_login"]
             assert cookie["secure"], "X-Forwarded-Proto did not arrive"
             page.get_by_role("link", name="Map", exact=True).click()

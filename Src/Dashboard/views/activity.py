@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from Src.Dashboard import addresses, look, words
-from Src.Dashboard.components import photo_grid
+from Src.Dashboard.components import strip
 from Src.Dashboard.data import activity, inbox, library
 from Src.Dashboard.data.activity import Event
 from Src.Dashboard.photo_facts import FATES
-from Src.Dashboard.photo_view import show_photo
 from Src.Dashboard.plain import plain
 from Src.Dashboard.resources import settings
 
@@ -62,9 +61,7 @@ def _one() -> None:
             st.text("\n".join(f"{name}: {value}" for name, value in row.items() if name != "File" and value))
             photo = library.one(event.photo) if event.photo is not None else None
             if photo is not None:
-                chosen = photo_grid([photo], key="event_photo", by_day=False)
-                if chosen is not None:
-                    show_photo(chosen)
+                strip([photo])
         st.button("Close", icon=":material/close:", on_click=addresses.ask, args=("event", None))
 
 

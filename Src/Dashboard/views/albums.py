@@ -9,14 +9,14 @@ from functools import partial
 import streamlit as st
 
 from Src.Dashboard import act_bar, addresses, look, words
-from Src.Dashboard.components import photo_grid
+from Src.Dashboard.components import strip
 from Src.Dashboard.data import acts, decided
 from Src.Dashboard.data.decided import AlbumShown
-from Src.Dashboard.photo_view import show_photo
 from Src.Dashboard.picture_route import picture_url
 from Src.Dashboard.plain import markdown, plain
 from Src.Library.overlay.albums import LONGEST_NAME
 from Src.Library.pictures import Size
+from Src.Library.selection.grammar import quoted
 
 _ALBUM = "album"  # in the address: its id
 _PAGE = "page"
@@ -61,7 +61,7 @@ def _all(albums: tuple[AlbumShown, ...]) -> None:
     if act_bar.may_act():
         _new()
     if not albums:
-        st.info("No albums yet. Make one here, or put a photo into one on its own page.", icon=":material/photo_album:")
+        st.info("No albums yet. Make one here, or put photos into one in the gallery.", icon=":material/photo_album:")
     st.html(_STYLE)
     with look.grid("cards-albums"):
         for album in albums:
@@ -99,20 +99,24 @@ def _make() -> None:
 
 def _one(album: AlbumShown) -> None:
     st.title(markdown(album.name))
-    addresses.link("All albums", "albums", icon=":material/arrow_back:")
+    selection = f"in:{quoted(album.name)}"
+    with st.container(horizontal=True):
+        addresses.link("All albums", "albums", icon=":material/arrow_back:")
+        if album.originals:
+            addresses.link(
+                "Look through it in the gallery", "gallery", icon=":material/gallery_thumbnail:", q=selection
+            )
     may_act = act_bar.may_act()
     page = _page()
     photos, has_more = decided.in_album(album.id, page)
     st.caption(words.counted(album.originals, "photo"))
     if not photos:
         st.info(
-            "Nothing is in this album yet. A photo's own page puts it here, under Edit." if page == 0
+            "Nothing is in this album yet. Choose photos in the gallery, and put them here." if page == 0
             else "There are no more photos in this album.", icon=":material/photo_album:",
         )  # fmt: skip
     else:
-        chosen = photo_grid(photos, key="album_grid", by_day=False)
-        if chosen is not None:
-            show_photo(chosen, [photo.id for photo in photos])
+        strip(photos, q=selection)
     with st.container(horizontal=True, horizontal_alignment="distribute"):
         if page or has_more:
             st.button("Earlier", icon=":material/chevron_left:", disabled=page == 0, on_click=_go, args=(page - 1,))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from Src.Dashboard import addresses, look, words
-from Src.Dashboard.components import View, photo_grid, places_map
+from Src.Dashboard.components import View, places_map, strip
 from Src.Dashboard.data import library
-from Src.Dashboard.data.library import Area, Filters
-from Src.Dashboard.photo_view import show_photo
+from Src.Dashboard.data.library import Area
 
 _AT, _AREA = "at", "area"  # in the address: where the map is, and whose photos are below it
 
@@ -46,15 +47,28 @@ def _is_there() -> bool:
 def _photos(area: Area | None) -> None:
     if area is None:
         return
-    st.header("Taken there")
-    page = library.page(Filters(area=area))
-    if not page.photos:
+    photos, has_more = library.taken_in(area)
+    selection = _around(area)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.header("Taken there")
+        addresses.link("See all", "gallery", icon=":material/arrow_forward:", q=selection)
+    if not photos:
         st.caption("No photo was taken there.")
-    chosen = photo_grid(page.photos, key="map_grid")
-    if page.has_older:
-        st.caption(f"The newest {len(page.photos)}. Come nearer to see others.")
-    if chosen is not None:
-        show_photo(chosen, [photo.id for photo in page.photos])
+    strip(photos, q=selection)
+    if has_more:
+        st.caption(f"The newest {len(photos)}. Come nearer to see others.")
+
+
+def _around(area: Area) -> str:
+    """A selection that means all of an area, and a little around it: circles have no corners."""
+    degree = 111.3  # km
+    lat, lon = max(-90.0, min((area.south + area.north) / 2000, 90.0)), (area.west + area.east) / 2000
+    edge = 0.001  # degrees: the area's numbers are rounded
+    high = (area.north - area.south) / 2000 + edge
+    wide = (area.east - area.west) / 2000 + edge
+    at_most = math.cos(math.radians(max(0.0, abs(lat) - high)))  # where degrees of longitude are longest
+    km = min(20_100, 1.01 * math.hypot(degree * high, degree * wide * at_most))
+    return f"near:{lat:.4f},{(lon + 180) % 360 - 180:.4f},{km:.6g}"
 
 
 def _view(text: str | None) -> View | None:

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from Src.Dashboard import addresses, charts, look, words
-from Src.Dashboard.components import photo_grid
+from Src.Dashboard.components import strip
 from Src.Dashboard.data import arrivals, inbox, library, machine, phones, situation
-from Src.Dashboard.data.library import Filters, Photo
+from Src.Dashboard.data.library import Photo
 from Src.Dashboard.health import Disk
-from Src.Dashboard.photo_view import show_photo
 from Src.Dashboard.plain import plain
 from Src.Dashboard.resources import ledger, settings
 from Src.Dashboard.views.activity import WAITING
@@ -56,38 +55,28 @@ def _verdict() -> None:
 def _photos() -> None:
     with look.asking_ledger("The last photos"):
         most = ON_A_PHONE if look.is_phone() else LATEST
-        latest, _ = library.added(size=most)
+        latest = library.added(most)
         if not latest:
             _first_steps()
             return
-        _row("Recently added", latest, "added", ("See all", "gallery", {"order": "added"}), _added_today())
-        taken = library.page(Filters(), size=most).photos
+        _row("Recently added", latest, _added_today(), order="added")
+        taken = library.newest(most)
         if {photo.id for photo in taken} != {photo.id for photo in latest}:
-            _row("Recently taken", taken, "taken", ("See all", "gallery", {}))
+            _row("Recently taken", taken)
         today = datetime.now(settings().zone).date()
         earlier = library.on_this_day(today, most)
         if earlier:
-            _row(
-                "On this day",
-                earlier,
-                "day",
-                ("See all", "gallery", {"order": "this-day"}),
-                _years(earlier),
-            )
+            _row("On this day", earlier, _years(earlier), order="this-day")
 
 
-def _row(
-    title: str, photos: Sequence[Photo], key: str, lead: tuple[str, str, dict[str, str]], caption: str = ""
-) -> None:
-    label, to, asked = lead
+def _row(title: str, photos: Sequence[Photo], caption: str = "", **among: str) -> None:
+    """Some of the photos for which `among` asks in the gallery."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.header(title)
-        addresses.link(label, to, icon=":material/arrow_forward:", **asked)
+        addresses.link("See all", "gallery", icon=":material/arrow_forward:", **among)
     if caption:
         st.caption(caption)
-    chosen = photo_grid(photos, key=f"photos_{key}", by_day=False)
-    if chosen is not None:
-        show_photo(chosen, [photo.id for photo in photos])
+    strip(photos, **among)
 
 
 def _added_today() -> str:

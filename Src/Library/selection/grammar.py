@@ -35,6 +35,11 @@ WORD: /[^\s()"]+/
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
+def quoted(text: str) -> str:
+    """A value as a selection writes it, where it is meant letter by letter."""
+    return text if re.fullmatch(r"[\w.-]+", text) else '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
 class SelectionError(FactoryError):
     """A selection that means nothing. `position`: the letter from which on, from 0."""
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
-from Src.Library.selection.grammar import MOST_LETTERS, SelectionError
+from Src.Library.selection.grammar import MOST_LETTERS, SelectionError, Term, parse, quoted
 from Src.Library.selection.selection import read_selection
 from Src.Shared.database import Database
 from Src.Shared.models import Companion, MediaAsset
@@ -258,3 +258,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_a_long_text_is_read() -> None:
     for joint in (" ", " or "):
         assert read_selection(joint.join(["name:a"] * 900), ZONE, NOW).words.count("named a") == 900
+
+
+@given(st.text(min_size=1, max_size=30))
+def test_a_value_that_is_quoted_means_its_letters(value: str) -> None:
+    term = parse(f"tag:{quoted(value)}")
+    assert isinstance(term, Term) and (term.field, term.value.text) == ("tag", value)

@@ -20,11 +20,12 @@ class Choice {
     this.draw();
   }
 
-  // What can be done to those that are chosen. `act(what, ids, value)`; `choices` as the search box has them.
-  offer(act, choices) {
+  // What can be done to those that are chosen. `act(what, ids, value)`; `choices` as the search box has them; `query`: what
+  // is looked at: out of an album, or from a tag, photos are taken where somebody looks at it.
+  offer(act, choices, query = "") {
     [this.act, this.choices] = [act, choices];
-    const plain = (name, text, paths, what) => {
-      const made = button("act", "", text, () => this.do(what, ""), { title: text });
+    const plain = (name, text, paths, what, value = "") => {
+      const made = button("act", "", text, () => this.do(what, value), { title: text });
       made.append(icon(paths));
       return made;
     };
@@ -35,9 +36,13 @@ class Choice {
     };
     this.hide = plain("hide", "Hide", ICONS.hide, "hide");
     this.unhide = plain("unhide", "Show again", ICONS.eye, "unhide");
+    const { album, tag } = lookedAt(query);
+    this.cover = album === undefined ? null : plain("cover", `Put on the cover of the album ${album}`, ICONS.cover, "cover", album);
     this.acts.replaceChildren(
       plain("favourite", "Favourite", ICONS.star, "favourite"),
       asking("Add a tag", ICONS.tag, "tag"), asking("Add to an album", ICONS.album, "album"),
+      ...(album === undefined ? [] : [this.cover, plain("out", `Take out of the album ${album}`, ICONS.albumOut, "out-of-album", album)]),
+      ...(tag === undefined ? [] : [plain("untag", `Take away the tag ${tag}`, ICONS.tagOff, "untag", tag)]),
       asking("Correct the date", ICONS.date, "redate"),
       this.hide, this.unhide,
       plain("remove", "Move to the trash", ICONS.trash, "remove"),
@@ -200,6 +205,7 @@ class Choice {
     if (this.size > this.most) this.isTooMuch(this.size);
     this.save.disabled = this.size > this.most;
     if (!this.size) this.asking.hidden = true;
+    if (this.cover) this.cover.disabled = this.size !== 1; // and not hidden: what is beside it stays where it is
     if (this.hide) {
       const isHidden = this.size > 0 && [...this.chosen.values()].every((item) => item.hidden); // however they were found
       [this.hide.hidden, this.unhide.hidden] = [isHidden, !isHidden];
@@ -219,6 +225,14 @@ class Choice {
     form.submit();
     form.remove();
   }
+}
+
+// The album or the tag that is all that is looked at.
+function lookedAt(query) {
+  const [, field, text, word] = /^(in|album|tag):(?:"((?:\\.|[^"\\])*)"|([^\s()"*?]+))$/i.exec(query.trim()) ?? [];
+  const value = text?.replace(/\\(.)/g, "$1") ?? word;
+  if (!field) return {};
+  return field.toLowerCase() === "tag" ? { tag: value } : { album: value };
 }
 
 function downloadOne(item) {

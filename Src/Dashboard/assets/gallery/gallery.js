@@ -32,6 +32,7 @@ class Gallery {
     this.viewer = new Viewer(this.words, (index, ...last) => this.looked(index, ...last), this.act, data.ground);
     this.viewer.isWaiting = () => this.acts.acts.length > 0;
     this.viewer.isStale = () => Boolean(this.isStale);
+    if (this.act) this.viewer.facts.edit.choices = () => this.choices();
     this.drag = new Drag(root.querySelector(".scroller"), {
       begin: (photo) => this.choice.drag(photo), to: (photo) => this.choice.dragTo(photo), end: () => this.tried(this.choice.dragEnd()),
     });
@@ -115,7 +116,9 @@ class Gallery {
     if (!location.pathname.replace(/\/$/, "").endsWith("/gallery")) return;
     const follows = ++this.follows;
     const { order, q, at, photo } = this.asked();
-    if (order !== this.order || q !== this.query) await this.show(order, q, at);
+    // Who comes back to this address, by Back or a reload, is where they were; who follows a link, where it leads.
+    const place = history.state?.gallery ?? (at ? { day: lastDayOf(at) } : null);
+    if (order !== this.order || q !== this.query) await this.show(order, q, place);
     if (follows !== this.follows) return; // the address is another by now
     if (!photo) this.viewer.close();
     else if (!this.viewer.isOpen) await this.openNamed(photo);
@@ -130,7 +133,7 @@ class Gallery {
       if (value) address.searchParams.set(name, value);
       else address.searchParams.delete(name);
     }
-    history.pushState(history.state, "", address);
+    history.pushState({ ...history.state, gallery: undefined }, "", address);
     this.show(order, query, null);
   }
 
@@ -140,7 +143,8 @@ class Gallery {
     return this.showing;
   }
 
-  async showNow(shows, order, query, at, isSame = false) {
+  // `place`: where it begins; else where one was.
+  async showNow(shows, order, query, place, isSame = false) {
     [this.order, this.query] = [order, query];
     this.selected();
     if (!isSame) this.search.text = query;
@@ -159,13 +163,13 @@ class Gallery {
       this.ready();
       return;
     }
-    const place = at ? { day: lastDayOf(at) } : this.kept();
+    place ??= this.kept();
     // Near the end there must be room to go to: what is shown first has its real height.
     if (place && feed.total) await feed.load(feed.portionOfDay(place.day)).catch(() => {});
     if (this.isGone) return undefined;
     if (shows !== this.shows) return this.showing; // something else is looked at meanwhile
     this.choice.look(feed);
-    if (this.act) this.choice.offer(this.act, () => this.choices());
+    if (this.act) this.choice.offer(this.act, () => this.choices(), query);
     this.grid.show(feed, place);
     this.scrubber.draw();
     this.counted(feed, false);
@@ -195,7 +199,7 @@ class Gallery {
     this.failure = error;
   }
 
-  // -- where one is: kept by the tab, so that a reload and Back return to it ----------------------------------
+  // -- where one is: kept by the tab, and by each of its addresses, so that a reload and Back return to it -----
 
   get name() {
     return `gallery ${this.order} ${this.query}`;
@@ -203,7 +207,14 @@ class Gallery {
 
   keep() {
     const place = this.grid.place();
-    if (place) sessionStorage.setItem(this.name, JSON.stringify(place));
+    if (!place) return;
+    sessionStorage.setItem(this.name, JSON.stringify(place));
+    if (this.asked().order !== this.order || this.asked().q !== this.query) return; // the address is another by now
+    try {
+      history.replaceState({ ...history.state, gallery: place }, "");
+    } catch {
+      // A browser lets only so many come in a while: the tab knows it.
+    }
   }
 
   kept() {
@@ -257,10 +268,11 @@ class Gallery {
     const { feed } = this.grid;
     const isWanted = () => !this.isGone && this.asked().photo === photo;
     try {
-      const { day, before, trash } = await feed.ask("where", { photo });
+      const { day, before, trash, elsewhere } = await feed.ask("where", { photo });
       if (!isWanted()) return;
       if (trash) return this.say("This photo is in the trash.", { text: "Open the trash", href: "trash" });
-      if (!day) return this.say("This photo is not among these.");
+      if (elsewhere) return this.say(elsewhere === "hidden" ? "This photo is hidden." : "This photo is not among these.", elsewhereOf(elsewhere, photo));
+      if (!day) return this.say("There is no such photo in the library.");
       const portions = feed.portions.filter((one) => one.days.some(([there]) => there === day));
       const first = portions.find((one) => one.skip <= before && before < one.skip + one.count) ?? portions[0];
       await feed.load(first);
@@ -363,6 +375,11 @@ class Gallery {
     look();
     if (this.data.refresh) this.watching = setInterval(look, Math.max(5, this.data.refresh) * 1000);
   }
+}
+
+// Where a photo is that is not among those that are looked at.
+function elsewhereOf(order, photo) {
+  return { text: "Show it", href: `gallery?${new URLSearchParams({ ...(order === "taken" ? {} : { order }), photo })}` };
 }
 
 // The last day of a month or year, or the day itself.

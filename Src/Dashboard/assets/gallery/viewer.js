@@ -202,7 +202,7 @@ class Viewer {
       add("turn", 7.62, "Turn right (R)", ICONS.right, () => deeds.turn(90));
       add("hide", 7.64, "Hide (H)", ICONS.hide, () => deeds.hide());
       add("star", 7.65, "Favourite (F)", ICONS.star, () => deeds.favour());
-      add("edit", 7.68, "More: words, albums, date, place (E)", ICONS.edit, () => deeds.edit());
+      add("edit", 7.68, "Description, tags, albums, date, place (E)", ICONS.edit, () => this.facts.write());
       add("trash", 7.7, "Move to the trash (Delete)", ICONS.trash, () => deeds.remove());
       pswp.ui.registerElement({ name: "told", appendTo: "root", order: 11, onInit: (made) => deeds.panel(made) });
     }
@@ -249,7 +249,7 @@ class Viewer {
     const stars = Object.fromEntries([0, 1, 2, 3, 4, 5].map((number) => [number, () => deeds.rate(number)]));
     return {
       ...look, ...stars, f: () => deeds.favour(), b: () => deeds.favour(), h: () => deeds.hide(), r: () => deeds.turn(90),
-      R: () => deeds.turn(270), t: () => facts.writeTitle(), u: () => deeds.undo(), e: () => deeds.edit(), Delete: () => deeds.remove(),
+      R: () => deeds.turn(270), t: () => facts.writeTitle(), u: () => deeds.undo(), e: () => facts.write(), Delete: () => deeds.remove(),
     };
   }
 

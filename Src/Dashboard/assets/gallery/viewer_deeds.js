@@ -44,11 +44,12 @@ class Deeds {
     this.change("turn", String(degrees), { turned: ((item.turned ?? 0) + degrees) % 360, ...sides });
   }
 
-  title(text, refused) {
+  // Words of it, its date or its place: these are shown when the library has them.
+  write(what, text, refused) {
     const { item } = this.viewer;
     if (!item) return;
     this.forget();
-    this.act("title", [item.id], text, refused);
+    this.act(what, [item.id], text, refused);
   }
 
   // Goes on to the next photo; the grid below is drawn anew when the viewer closes.
@@ -59,12 +60,6 @@ class Deeds {
     this.act("remove", [item.id], "");
     if (pswp.currIndex < feed.total - 1) pswp.next();
     else this.viewer.close();
-  }
-
-  // To the page that has all that can be decided about one photo.
-  edit() {
-    const { item } = this.viewer;
-    if (item) location.href = `library?photo=${item.id}`;
   }
 
   // -- what came of the last act: the page says so too, below all of this --------------------------------------

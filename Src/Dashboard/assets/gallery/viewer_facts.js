@@ -1,9 +1,11 @@
 // What is known of the photo that is looked at, beside it: stars and words to be changed, facts, its place, its history.
+// The words have a file of their own.
 
 class Facts {
   // `deeds`: null where nothing may be changed; `ground`: of the map.
   constructor(viewer, deeds, ground) {
     [this.viewer, this.deeds, this.ground, this.isOpen, this.asking] = [viewer, deeds, ground, false, 0];
+    this.edit = deeds && new Edit(viewer, deeds);
   }
 
   panel(made) {
@@ -20,7 +22,7 @@ class Facts {
 
   // What is written is no command; other keys scroll.
   onKey(event) {
-    const isField = event.target.tagName === "INPUT";
+    const isField = ["INPUT", "TEXTAREA"].includes(event.target.tagName);
     if (isField && event.key === "Escape") {
       event.preventDefault();
       this.box.focus();
@@ -71,7 +73,7 @@ class Facts {
     if (!this.isOpen) return;
     this.end();
     this.known.replaceChildren(...this.parts(found));
-    if (this.titled && found.facts) this.hasTitle(found.title);
+    if (found.facts) this.edit?.knows(found);
   }
 
   parts({ facts, story, place, wrong, trash, error }) {
@@ -132,7 +134,7 @@ class Facts {
       plain("Turn left", ICONS.left, "Turn left (Shift+R)", () => this.deeds.turn(270)),
       plain("Turn right", ICONS.right, "Turn right (R)", () => this.deeds.turn(90)),
     ];
-    this.acts.replaceChildren(this.stars, ...turns, this.hides, this.titleForm());
+    this.acts.replaceChildren(this.stars, ...turns, this.hides, ...this.edit.parts());
     this.marks(item);
   }
 
@@ -146,36 +148,16 @@ class Facts {
     this.hides.replaceChildren(icon(item.hidden ? ICONS.eye : ICONS.hide), item.hidden ? "Show again" : "Hide");
   }
 
-  titleForm() {
-    const form = element("form", "asking");
-    this.titled = element("input", "", "", { "aria-label": "Title", placeholder: "Title", maxlength: "1000", autocomplete: "off" });
-    [this.titled.disabled, this.titleWas] = [true, null];
-    this.titled.addEventListener("focus", () => this.viewer.stopSlides()); // the next photo would take the field away
-    const save = element("button", "act", "Save", { type: "submit" });
-    form.append(this.titled, save);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const [before, said, field] = [this.titleWas, this.titled.value.trim(), this.titled];
-      if (field.disabled || said === before) return;
-      this.titleWas = said;
-      this.deeds.title(said, () => { if (this.titled === field) this.titleWas = before; });
-      this.box.focus();
-    });
-    return form;
-  }
-
-  hasTitle(title) {
-    const isAsWas = this.titleWas === null || this.titled.value.trim() === this.titleWas;
-    [this.titled.disabled, this.titleWas] = [false, title];
-    if (isAsWas) this.titled.value = title;
-    if (this.isWanted) this.titled.focus();
-    this.isWanted = false;
-  }
-
   writeTitle() {
     if (!this.isOpen) this.toggle(true);
-    if (this.titled && !this.titled.disabled) this.titled.focus();
-    else this.isWanted = true; // as soon as it is known
+    this.edit.writeTitle();
+  }
+
+  // All that can be written of it.
+  write() {
+    const isNew = !this.isOpen;
+    if (isNew) this.toggle(true);
+    this.edit.toggle(isNew || undefined);
   }
 }
 

@@ -1,4 +1,4 @@
-"""Library and Map in a real browser: pictures are there, hostile names are text, no other host is asked."""
+"""Overview and Map in a real browser: pictures are there, hostile names are text, no other host is asked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from PIL import Image
 
 from Src.Dashboard.components import MAP_SCRIPT
 from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT
-from Src.Dashboard.tests.test_acts_in_a_browser import press
 from Src.Shared.settings import PROJECT_ROOT, Settings
 
 pytestmark = pytest.mark.needs_programs
@@ -41,44 +40,37 @@ def _is_ours(url: str, address: str) -> bool:
     return url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
 
 
-def test_the_library_shows_photos_and_a_photo_all_it_knows(page: Any, address: str, library: Settings) -> None:
-    page.goto(f"{address}/library")
-    page.locator(".grid img.there").nth(2).wait_for()
-    widths = page.locator(".grid img").evaluate_all("images => images.map(image => image.naturalWidth)")
-    assert widths[:2] == [400, 400]
+def test_a_page_shows_photos_and_the_gallery_all_it_knows(page: Any, address: str, library: Settings) -> None:
+    page.goto(address)
+    photo = page.get_by_role("link", name=f"{HOSTILE}, 3 May 2024").first
+    photo.wait_for()
+    wide = "[...document.querySelectorAll('.pf-strip img')].filter((one) => one.naturalWidth === 400)"
+    page.wait_for_function(f"new Set({wide}.map((one) => one.src)).size === 2")
     assert len(list((library.storage / "Derivatives" / "Thumbnails").glob("*/*.jpg"))) == 2
     assert len(list((library.storage / "Derivatives" / "Thumbnails").glob("*/*.none"))) == 1
-    photo = page.locator(".grid button").first
-    assert photo.get_attribute("aria-label") == f"{HOSTILE}, 3 May 2024"
     photo.click()
-    picture = page.locator(".pf-photo img")
-    picture.wait_for()
-    page.wait_for_function("document.querySelector('.pf-photo img').naturalWidth === 640")
-    facts = page.locator(".pf-facts").first.inner_text()
-    assert HOSTILE in facts and "43.46000, 11.88000" in facts
-    page.locator(".map .pin").wait_for()
-    press(page, "Older")
-    page.get_by_text("an iPhone's.heic").first.wait_for()
+    page.wait_for_function("document.querySelector('.pswp__item[aria-hidden=false] .pswp__img')?.naturalWidth === 640")
+    page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+    page.keyboard.press("i")
+    facts = page.locator(".facts")
+    facts.get_by_text("43.46000, 11.88000").wait_for()
+    assert HOSTILE in facts.inner_text()
+    page.wait_for_function("document.querySelector('.facts .place').shadowRoot.querySelector('.pin')")
+    page.keyboard.press("ArrowLeft")
+    page.locator(".pswp__caption", has_text="an iPhone's.heic").wait_for()
     page.keyboard.press("Escape")
-    page.get_by_role("dialog").wait_for(state="detached")
-
-
-def test_a_photo_is_found_by_its_name(page: Any, address: str) -> None:
-    from playwright.sync_api import expect
-
-    page.goto(f"{address}/library")
-    search = page.get_by_placeholder("Part of a name")
-    search.fill("2")  # the name that it is kept by
-    search.press("Enter")
-    expect(page.locator(".grid button")).to_have_count(1, timeout=LIMIT)
-    assert page.locator(".grid button").get_attribute("aria-label") == "broken.jpg, 1 May 2024"
+    page.locator(".pswp").wait_for(state="detached")
 
 
 def test_the_map_shows_where_photos_were_taken(page: Any, address: str) -> None:
     page.goto(f"{address}/map")
     page.locator(".cluster").click()
-    page.locator(".grid img.there").wait_for()
-    assert page.locator(".grid button").get_attribute("aria-label") == f"{HOSTILE}, 3 May 2024"
+    photo = page.locator(".pf-strip a")
+    photo.wait_for()
+    assert photo.get_attribute("aria-label") == f"{HOSTILE}, 3 May 2024"
+    photo.click()
+    page.locator(".pswp__caption", has_text=HOSTILE).wait_for()
+    assert "q=near" in page.url
 
 
 def test_tiles_are_asked_for_only_where_they_are_set(browser: Any, library: Settings) -> None:
@@ -174,7 +166,15 @@ def test_a_map_that_goes_before_it_is_drawn_is_not_drawn(map_alone: Any) -> None
             window.cancelAnimationFrame = (number) => frames_.set(number, () => {});
         }"""
     )
-    map_alone.evaluate(_SHOW, [{"point": [43.46, 11.88]}, ".pin"])
+    map_alone.evaluate(
+        """async () => {
+            const { pointMap } = await import("http://map.test/map.js");
+            const place = document.querySelector(".map");
+            place.style.height = "300px";
+            window.end = pointMap(place, [43.46, 11.88], {});
+            while (!document.querySelector(".pin")) await new Promise((go) => setTimeout(go, 10));
+        }"""
+    )
     wrong = map_alone.evaluate(
         """() => {
             end();
