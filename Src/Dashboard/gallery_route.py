@@ -67,7 +67,7 @@ def _as_json(found: Any) -> str:
 
 
 def _days(request: Request) -> str:
-    """With the first photos, where some are wanted: who looks at the beginning waits for one answer, and not for two."""
+    """With the first photos, where some are wanted: then who looks at the beginning waits for one answer only."""
     looked, limit = _looked(request), _limit(request, 0)
     days = gallery.days(*looked)
     if not limit:
