@@ -113,6 +113,7 @@ class DashboardServer:
         from Src.Accounts.proxies import Proxies
         from Src.Dashboard import resources
         from Src.Dashboard.headers import SecurityHeaders
+        from Src.Dashboard.kept_scripts import KeptScripts
         from Src.Dashboard.login import Gate, LoginMiddleware
         from Src.Dashboard.routes import ROUTES
 
@@ -126,6 +127,7 @@ class DashboardServer:
             # Without a login only this machine may ask, and not a web page whose name was made to point here.
             hosts = ["localhost", "127.0.0.1", "[::1]", settings.dashboard_address]
             middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=hosts))
+        middleware.append(Middleware(KeptScripts))  # behind the login, as all else
 
         app = st.App(SCRIPT, lifespan=self._lifespan, middleware=middleware, routes=ROUTES)
         logger.info("serving %s", url(settings))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, and_, exists, false, func, literal_column, or_, select
+from sqlalchemy import CTE, Boolean, ColumnElement, and_, false, func, join, literal_column, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from Src.Library.selection.fields import Asked, Meaning, like
@@ -35,12 +35,14 @@ def _by_camera(asked: Asked, session: Session) -> ColumnElement[bool] | None:
 
     An index has no room for a name without end: a file may have one, and then no index knows all cameras.
     """
-    if session.scalar(select(exists().where(literal_column(f"({LONG_CAMERA})")))):
+    # Counted, for to look for one PostgreSQL would read the table: it thinks that there are many.
+    if session.scalar(select(func.count(MediaAsset.id)).where(literal_column(f"({LONG_CAMERA})", Boolean))):
         return None
     models, makes = _values(MediaAsset.camera_model), _values(MediaAsset.camera_make)
     model, make = models.c.name, makes.c.name
     named = [list(session.scalars(select(one).where(like(asked, one)).limit(_MOST + 1))) for one in (model, make)]
-    both = select(make, model).where(like(asked, make + " " + model), make.not_in(named[1]), model.not_in(named[0]))
+    both = select(make, model).select_from(join(makes, models, true())).where(like(asked, make + " " + model))
+    both = both.where(make.not_in(named[1]), model.not_in(named[0]))
     pairs = session.execute(both.limit(_MOST + 1)).all()
     if max(len(pairs), *map(len, named)) > _MOST:
         return None
@@ -56,12 +58,12 @@ _COLUMNS = (MediaAsset.camera_model, MediaAsset.camera_make)
 
 def _one_of(column: _Column, names: list[str]) -> ColumnElement[bool]:
     """The first condition is that of the index."""
-    return and_(literal_column(f"(length({column.key}) <= 100)"), column.in_(names))
+    return and_(literal_column(f"(length({column.key}) <= 100)", Boolean), column.in_(names))
 
 
 def _values(column: _Column) -> CTE:
     """Each value of a column that an index begins with, once: from one to the next, and not photo by photo."""
-    has_room = literal_column(f"(length({column.key}) <= 100)")
+    has_room = literal_column(f"(length({column.key}) <= 100)", Boolean)
     values = select(func.min(column).label("name")).where(has_room).cte(recursive=True)
     following = select(func.min(column)).where(has_room, column > values.c.name).scalar_subquery()
     return values.union_all(select(following).where(values.c.name.is_not(None)))

@@ -143,7 +143,7 @@ def _flags() -> Mapping[str, Meaning]:
         "favourite": favourite,
         "favorite": favourite,
         "rated": Meaning(MediaAsset.rating > 0, "rated"),
-        "damaged": Meaning(MediaAsset.has_errors.is_(True), "with something wrong in the file"),
+        "damaged": Meaning(MediaAsset.has_errors.expression, "with something wrong in the file"),
         "located": Meaning(MediaAsset.location.is_not(None), "with a position"),
     }
 
@@ -203,7 +203,8 @@ def _number(column: ColumnElement[Any], said: str, *, in_bytes: bool = False, mo
             asked.refuse(
                 "a number of bytes is expected, as 500000, 500kB or 2.5MB" if in_bytes else "a number is expected"
             )
-        number = float(match[1]) * _UNITS[match[2].lower()]
+        exact = float(match[1]) * _UNITS[match[2].lower()]
+        number = int(exact) if exact.is_integer() else exact  # an index of whole numbers knows no others
         if number > most:
             asked.refuse(f"the most is {most:,.0f}")
         return number

@@ -247,10 +247,9 @@ def _make_rare(session: Session) -> None:
         text(f"""
             UPDATE media_assets SET camera_make = 'Olympus', camera_model = 'iPhone 15 Pro', rating = NULL,
                 media_kind = (ARRAY['MP4', 'CR2', 'PNG'])[1 + get_byte(uuid_send(id), 14) % 3], has_errors = true,
-                title = 'a cat', description = 'a cat' {rare}
+                title = 'a cat', description = 'a cat', original_name = 'name77' {rare}
         """)
     )
-    session.execute(text("UPDATE media_assets SET original_name = 'name' || get_byte(uuid_send(id), 14) " + rare))
     session.execute(text("UPDATE media_assets SET rating = NULL WHERE get_byte(uuid_send(id), 13) > 40"))
     session.execute(text(f"INSERT INTO asset_tags (asset_id, tag) SELECT id, 'Cat' FROM media_assets {rare}"))
     session.execute(text("INSERT INTO albums (id, name) VALUES (gen_random_uuid(), 'cats')"))
