@@ -8,23 +8,31 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-# Hours are counted by UTC, days by the clock of the factory. Where these are half an hour apart, a day ends within an
-# hour; of such an hour, and no other, the originals are counted one by one. A clock is also put back within an hour
-# (Newfoundland at one minute past midnight, until 2011): so its middle is looked at, too.
+# Hours are counted by UTC, days by the clock of the factory: so a day may end within an hour, and of such an hour, and
+# no other, the originals are counted one by one. A moment's day is looked up among the beginnings of all days, for its
+# local time costs more. Where clocks are put back at midnight or soon after, a day begins with the first of two midnights.
 _BY_DAYS = text("""
-    WITH hours AS MATERIALIZED (
-        SELECT hour, originals, timezone(:zone, hour)::date AS day,
-            timezone(:zone, hour)::date = timezone(:zone, hour + interval '30 minutes')::date
-            AND timezone(:zone, hour)::date = timezone(:zone, hour + interval '3599.999999 seconds')::date
-            AS is_of_one_day
-        FROM ingest_hours
-    )
-    SELECT day, sum(originals)::bigint FROM (
-        SELECT day, originals FROM hours WHERE is_of_one_day
+    WITH days AS MATERIALIZED (
+        SELECT array_agg(day::date ORDER BY day) AS names,
+            array_agg(
+                timezone(:zone, day)
+                    - CASE WHEN timezone(:zone, timezone(:zone, day) - interval '1 hour') >= day THEN interval '1 hour'
+                        ELSE interval '0' END
+                ORDER BY day
+            ) AS begins
+        FROM (SELECT timezone(:zone, min(hour)) AS first, timezone(:zone, max(hour)) AS last FROM ingest_hours) AS span,
+            generate_series(date_trunc('day', first), last + interval '1 day', interval '1 day') AS day
+    ), hours AS MATERIALIZED (
+        SELECT hour, originals, width_bucket(hour, begins) AS day,
+            width_bucket(hour + interval '3599.999999 seconds', begins) AS last_day
+        FROM ingest_hours, days
+    ), counted AS (
+        SELECT day, originals FROM hours WHERE day = last_day
         UNION ALL
-        SELECT timezone(:zone, ingested_at)::date, 1 FROM hours
-        JOIN media_assets ON ingested_at >= hour AND ingested_at < hour + interval '1 hour' WHERE NOT is_of_one_day
-    ) AS counted GROUP BY 1 ORDER BY 1 DESC
+        SELECT width_bucket(ingested_at, begins), 1 FROM days, hours
+        JOIN media_assets ON ingested_at >= hour AND ingested_at < hour + interval '1 hour' WHERE day <> last_day
+    )
+    SELECT (SELECT names[day] FROM days), sum(originals)::bigint FROM counted GROUP BY day ORDER BY day DESC
 """)
 
 
