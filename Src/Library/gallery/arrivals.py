@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 # Hours are counted by UTC, days by the clock of the factory: so a day may end within an hour, and of such an hour, and
 # no other, the originals are counted one by one. A moment's day is looked up among the beginnings of all days, for its
-# local time costs more. Where clocks are put back at midnight or soon after, a day begins with the first of two midnights.
+# local time costs more. Where clocks are put back at midnight or soon after, a day begins with its first midnight.
 _BY_DAYS = text("""
     WITH days AS MATERIALIZED (
         SELECT array_agg(day::date ORDER BY day) AS names,
