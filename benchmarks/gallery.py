@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from statistics import median, quantiles
 from typing import Any
 
@@ -218,8 +218,12 @@ def _own_memory(tab: psutil.Process) -> int:
 
 def _tabs() -> list[psutil.Process]:
     """The processes of Chromium that draw pages; ours only."""
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if "--type=renderer" in one.cmdline() and one.status() != psutil.STATUS_ZOMBIE]
+    found = []
+    for one in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ends just now
+            if "--type=renderer" in one.cmdline() and one.status() != psutil.STATUS_ZOMBIE:
+                found.append(one)
+    return found
 
 
 def main() -> int:

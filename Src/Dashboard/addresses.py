@@ -7,6 +7,7 @@ the widgets of a page put themselves there (`bind="query-params"`, their key is 
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 
 import streamlit as st
 from streamlit.navigation.page import Page
@@ -30,8 +31,17 @@ def page(name: str) -> Page:
     """A page, by the name of its module, which is its address too."""
     title, icon = PAGES[name]
     is_first = name == "overview"
-    show = import_module(f"Src.Dashboard.views.{name}").show  # pages lead to one another: no import at the top can
-    return st.Page(show, title=title, icon=icon, url_path=None if is_first else name, default=is_first)
+    return st.Page(_view(name).show, title=title, icon=icon, url_path=None if is_first else name, default=is_first)
+
+
+def import_all() -> None:
+    """Imports all pages: what is imported already, no viewer waits for."""
+    for name in PAGES:
+        _view(name)
+
+
+def _view(name: str) -> ModuleType:
+    return import_module(f"Src.Dashboard.views.{name}")  # pages lead to one another: no import at the top can
 
 
 def link(label: str, to: str, *, icon: str | None = None, **asked: str) -> None:

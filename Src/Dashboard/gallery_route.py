@@ -56,14 +56,30 @@ def _answering(answer: _Answer) -> Callable[[Request], Any]:
             status = 503
         except (KeyError, ValueError, OverflowError):
             found, status = {"error": "There is no such thing."}, 404
-        body = found if isinstance(found, str) else json.dumps(found, separators=(",", ":"))
+        body = found if isinstance(found, str) else _as_json(found)
         return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     return route
 
 
+def _as_json(found: Any) -> str:
+    return json.dumps(found, separators=(",", ":"))
+
+
 def _days(request: Request) -> str:
-    return f'{{"days":{gallery.days(*_looked(request))}}}'
+    """With the first photos, where some are wanted: then who looks at the beginning waits for one answer only."""
+    looked, limit = _looked(request), _limit(request, 0)
+    days = gallery.days(*looked)
+    if not limit:
+        return f'{{"days":{days}}}'
+    first, left = [], limit
+    for day, originals in json.loads(days):
+        if left <= 0:
+            break
+        first.append(date.fromisoformat(day))
+        left -= originals
+    items = gallery.piece(*looked, first[-1], first[0], limit=limit, within=first) if first else []
+    return f'{{"days":{days},"items":{_as_json([_cell(item) for item in items])}}}'
 
 
 def _piece(request: Request) -> Any:
@@ -74,9 +90,10 @@ def _piece(request: Request) -> Any:
         *_looked(request),
         date.fromisoformat(asked["first"]),
         date.fromisoformat(asked["last"]),
-        limit=min(max(int(asked.get("limit", MOST_AT_ONCE)), 1), MOST_AT_ONCE),
+        limit=_limit(request, MOST_AT_ONCE),
         after=Position(datetime.fromisoformat(moment), uuid.UUID(photo)) if after else None,
         skip=max(int(asked.get("skip", 0)), 0),
+        within=[date.fromisoformat(day) for day in asked.get("days", "").split(",")[:MOST_AT_ONCE] if day],
     )
     return {"items": [_cell(item) for item in items]}
 
@@ -149,6 +166,10 @@ async def _zip(request: Request) -> Response:
     name = f"Photos {datetime.now(settings().zone):%Y-%m-%d %H.%M}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return StreamingResponse(as_zip(settings().storage, wanted), media_type="application/zip", headers=headers)
+
+
+def _limit(request: Request, otherwise: int) -> int:
+    return min(max(int(request.query_params.get("limit", otherwise)), 0), MOST_AT_ONCE)
 
 
 def _looked(request: Request) -> tuple[Order, str]:

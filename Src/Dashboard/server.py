@@ -113,6 +113,7 @@ class DashboardServer:
         from Src.Accounts.proxies import Proxies
         from Src.Dashboard import resources
         from Src.Dashboard.headers import SecurityHeaders
+        from Src.Dashboard.kept_scripts import KeptScripts
         from Src.Dashboard.login import Gate, LoginMiddleware
         from Src.Dashboard.routes import ROUTES
 
@@ -126,6 +127,7 @@ class DashboardServer:
             # Without a login only this machine may ask, and not a web page whose name was made to point here.
             hosts = ["localhost", "127.0.0.1", "[::1]", settings.dashboard_address]
             middleware.append(Middleware(TrustedHostMiddleware, allowed_hosts=hosts))
+        middleware.append(Middleware(KeptScripts))  # behind the login, as all else
 
         app = st.App(SCRIPT, lifespan=self._lifespan, middleware=middleware, routes=ROUTES)
         logger.info("serving %s", url(settings))
@@ -148,6 +150,7 @@ class DashboardServer:
         heartbeat.report("OK", "serving")
         heartbeat.start()
         pulse = asyncio.create_task(_pulse(heartbeat.touch))
+        threading.Thread(target=_get_ready, name="get-ready", daemon=True).start()
         try:
             yield
         finally:
@@ -173,6 +176,17 @@ def _say_who_may_look(settings: Settings, password: str | None) -> None:
         logger.info("DASHBOARD_PASSWORD is not set: a password was made; `./factory password` shows it")
     elif password is None and not has_oidc():
         logger.info("it needs no password: only this machine can open it (every program and every account here)")
+
+
+def _get_ready() -> None:
+    """What the first viewer would wait for, after it is served: the modules of pages, and the way to the database."""
+    from Src.Dashboard import addresses, resources
+
+    try:
+        resources.ledger()
+        addresses.import_all()
+    except Exception:  # whoever opens that page is told why
+        logger.exception("pages could not be loaded before the first viewer comes")
 
 
 async def _pulse(touch: Callable[[], None]) -> None:

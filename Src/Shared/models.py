@@ -88,6 +88,9 @@ NOT_IN_XMP = f"NOT is_in_xmp AND file_hash IS NOT NULL AND {_one_of('field', XMP
 # Whose date is a guess: nothing in the file says it, or not exactly.
 GUESSED_DATE = "date_source IN ('filename', 'mtime', 'arrival') OR date_precision IN ('month', 'year')"
 
+# A file may say that its camera has a name without end, and an index entry has a limit. These are few, if any.
+LONG_CAMERA = "length(camera_model) > 100 OR length(camera_make) > 100"
+
 
 class Base(DeclarativeBase):
     """Common base of the ledger's tables."""
@@ -160,6 +163,32 @@ class MediaAsset(Base):
         *(
             Index(f"ix_media_assets_{column}", column, postgresql_where=text(f"{column} IS NOT NULL"))
             for column in ("content_id", "burst_id")
+        ),
+        # What people look for. To count by days, nothing but these two is read.
+        Index(
+            "ix_media_assets_model",
+            "camera_model",
+            "captured_at",
+            postgresql_include=["is_hidden"],
+            postgresql_where=text("length(camera_model) <= 100"),
+        ),
+        Index("ix_media_assets_kind", "media_kind", "captured_at", postgresql_include=["is_hidden"]),
+        Index("ix_media_assets_make", "camera_make", postgresql_where=text("length(camera_make) <= 100")),
+        Index("ix_media_assets_long_camera", "id", postgresql_where=text(LONG_CAMERA)),
+        Index("ix_media_assets_rated", "captured_at", "id", postgresql_where=text("rating > 0")),
+        Index(
+            "ix_media_assets_described",
+            "captured_at",
+            "id",
+            postgresql_where=text("title IS NOT NULL OR description IS NOT NULL"),
+        ),
+        *(
+            Index(
+                f"ix_media_assets_{name}",
+                literal_column(f"lower({of})").label("name"),
+                postgresql_ops={"name": "text_pattern_ops"},
+            )
+            for name, of in (("name", "original_name"), ("vault_name", "substr(final_path, 27)"))
         ),
     )
 

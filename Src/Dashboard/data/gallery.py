@@ -45,11 +45,20 @@ def days(order: Order, selection: str) -> str:
 
 
 def piece(
-    order: Order, selection: str, first: date, last: date, *, limit: int, after: Position | None, skip: int
+    order: Order,
+    selection: str,
+    first: date,
+    last: date,
+    *,
+    limit: int,
+    after: Position | None = None,
+    skip: int = 0,
+    within: Sequence[date] = (),
 ) -> list[Item]:
     """Originals of some days. Raises SelectionError."""
+    looked = _looked(order, selection)
     with ledger().session() as session:
-        return feed.piece(session, _looked(order, selection), first, last, limit=limit, after=after, skip=skip)
+        return feed.piece(session, looked, first, last, limit=limit, after=after, skip=skip, within=within)
 
 
 def place(order: Order, selection: str, photo: uuid.UUID) -> Place | None:

@@ -100,6 +100,9 @@ def test_the_feed_is_all_that_can_be_seen(ask: Ask, album: list[Shot]) -> None:
     assert "film" in by_name["live.jpg"] and by_name["DSCN0010.jpg"]["favourite"]
     more = ask("piece", first=days[-1][0], last=days[0][0], limit=500, after=items[9]["after"])["items"]
     assert more == items[10:]
+    assert ask("days", limit=4) == {"days": days, "items": items[:4]}
+    named = ",".join(day.replace("-", "") for day, _ in days)
+    assert ask("piece", first=days[-1][0], last=days[0][0], limit=500, q="*", days=named)["items"] == items
     found = ask("where", photo=items[20]["id"])
     assert found["day"] == items[20]["day"]
     named = ask("choices")
@@ -116,6 +119,8 @@ def test_the_feed_is_all_that_can_be_seen(ask: Ask, album: list[Shot]) -> None:
         ("days", {"q": "(" * 200}, 400),
         ("piece", {}, 404),
         ("piece", {"first": "2024-05-03", "last": "x"}, 404),
+        ("piece", {"first": "2024-05-03", "last": "2024-05-03", "days": "20240503,x"}, 404),
+        ("days", {"limit": "x"}, 404),
         ("piece", {"first": "2024-05-03", "last": "9999-12-31"}, 404),
         ("piece", {"first": "2024-05-03", "last": "2024-05-03", "after": "x_y"}, 404),
         ("where", {"photo": "x"}, 404),

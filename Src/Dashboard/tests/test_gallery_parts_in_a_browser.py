@@ -87,6 +87,29 @@ async () => {
 """
 
 
+# What comes with the days: how many of the newest, and how many of the day after that; the days told of 100 each.
+_FIRST = """
+async ([newest, next]) => {
+  const feed = new Feed("", "taken", "");
+  const item = (day, n) => ({ id: `${day}_${n}`, name: `${day} ${n}`, day, after: "x" });
+  const items = [["2024-05-03", newest], ["2020-06-01", next]]
+    .flatMap(([day, count]) => Array.from({ length: count }, (_, n) => item(day, n)));
+  feed.ask = async (what, { limit }) => what === "days" && limit === 160 ? { days: Object.entries(told), items } : null;
+  await feed.begin(true);
+  return [feed.portions[0].items?.length ?? null, feed.total];
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("came", "taken"),
+    [((100, 60), [100, 300]), ((101, 59), [101, 301]), ((90, 30), [90, 290]), ((160, 0), [None, 300])],
+    ids=["as told", "one more", "few", "cut within a day"],
+)
+def test_the_first_photos_come_with_the_days(page: Any, came: tuple[int, int], taken: list[int | None]) -> None:
+    assert page.evaluate(_FIRST, list(came)) == taken
+
+
 @pytest.mark.parametrize("by", [-3, 2])
 def test_a_click_means_the_photo_that_is_seen_though_newer_ones_come_or_go(page: Any, by: int) -> None:
     page.evaluate(_JUMP)

@@ -7,15 +7,16 @@ last original of the one before it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, Text, any_, func, literal, select, text, tuple_
+from sqlalchemy import Select, Text, any_, func, literal, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
+from Src.Library.gallery.arrivals import by_days
 from Src.Library.gallery.order import Looked, Order
 from Src.Library.original import Original
 from Src.Shared.models import AssetRelation, LibraryDay, MediaAsset
@@ -74,19 +75,25 @@ class Item:
 def days(session: Session, looked: Looked) -> list[Day]:
     """The days that have originals, the newest first. Raises SelectionError.
 
-    Counters and indexes answer, with what is hidden counted by itself and taken off, for no index but its own knows it;
-    for a selection the table may be read once.
+    Counters and indexes answer, with what is hidden counted by itself and taken off, for few indexes know it; for a
+    selection that none answers the table is read once.
     """
     if not looked.is_counted:
         return _counted(session, _by_day(looked).where(looked.condition(session)))
-    everything = (
-        select(LibraryDay.day, LibraryDay.originals).order_by(LibraryDay.day.desc())
-        if looked.order is Order.TAKEN
-        else _by_day(looked).where(looked.of_order())
-    )
     hidden = dict(_counted(session, _by_day(looked).where(looked.of_order(), MediaAsset.is_hidden)))
-    left = (Day(day, number - hidden.get(day, 0)) for day, number in _counted(session, everything))
+    left = (Day(day, number - hidden.get(day, 0)) for day, number in _everything(session, looked))
     return [day for day in left if day.originals > 0]
+
+
+def _everything(session: Session, looked: Looked) -> Iterable[tuple[date, int]]:
+    """The days of an order that is counted, hidden originals included, the newest first."""
+    match looked.order:
+        case Order.TAKEN:
+            return _counted(session, select(LibraryDay.day, LibraryDay.originals).order_by(LibraryDay.day.desc()))
+        case Order.ADDED:
+            return by_days(session, looked.zone)
+        case _:
+            return _counted(session, _by_day(looked).where(looked.of_order()))
 
 
 def piece(
@@ -98,12 +105,16 @@ def piece(
     limit: int,
     after: Position | None = None,
     skip: int = 0,
+    within: Sequence[date] = (),
 ) -> list[Item]:
     """Originals of these days (both included), the newest first: behind a position, or after so many.
 
-    Raises SelectionError.
+    `within`: all of these days that have originals, where that is known. What is asked for may be a few photos of many
+    years, and no other day need be looked through. Raises SelectionError.
     """
-    asked = select(*_SHOWN, looked.day().label("day")).where(looked.during(first, last), looked.condition(session))
+    spans = _spans(day for day in within if first <= day <= last) or [(first, last)]
+    during = or_(*(looked.during(*span) for span in spans))
+    asked = select(*_SHOWN, looked.day().label("day")).where(during, looked.condition(session))
     if after is not None:
         # The first condition alone is what an index understands.
         asked = asked.where(looked.moment <= after.moment, tuple_(looked.moment, MediaAsset.id) < after)
@@ -126,6 +137,17 @@ def place(session: Session, looked: Looked, photo: uuid.UUID) -> Place | None:
         looked.during(day, day), condition, tuple_(looked.moment, MediaAsset.id) > Position(moment, photo)
     )
     return Place(day, session.scalar(before) or 0)
+
+
+def _spans(days: Iterable[date]) -> list[tuple[date, date]]:
+    """Days that follow one another, together."""
+    spans: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if spans and day - spans[-1][1] <= timedelta(days=1):
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    return spans
 
 
 def _by_day(looked: Looked) -> Select[date, int]:

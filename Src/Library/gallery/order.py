@@ -86,7 +86,7 @@ class Looked:
         if not self.names_hidden:
             parts.append(MediaAsset.is_hidden.is_(False))
         if self.selection.strip():
-            parts.append(read_selection(self.selection, self.zone, self.now).condition)
+            parts.append(read_selection(self.selection, self.zone, self.now, session).condition)
         return and_(*parts)
 
     def of_order(self) -> ColumnElement[bool]:

@@ -36,7 +36,7 @@ OVERLAY_FIELDS: Mapping[str, Field] = {
     "title": _title,
 }
 OVERLAY_FLAGS: Mapping[str, Meaning] = {
-    "hidden": Meaning(MediaAsset.is_hidden.is_(True), "hidden"),
+    "hidden": Meaning(MediaAsset.is_hidden.expression, "hidden"),
     "edited": Meaning(
         exists().where(OverlayEvent.file_hash == MediaAsset.file_hash), "about which something was decided"
     ),

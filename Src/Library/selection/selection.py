@@ -10,8 +10,10 @@ from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, false, func, not_, or_
+from sqlalchemy.orm import Session
 
 from Src.Library.selection import fields
+from Src.Library.selection.cameras import camera
 from Src.Library.selection.fields import Asked, Field, Meaning
 from Src.Library.selection.grammar import All, Any, Node, Not, SelectionError, Term, parse
 from Src.Library.selection.overlay_fields import OVERLAY_FIELDS, OVERLAY_FLAGS, OVERLAY_THINGS
@@ -21,6 +23,7 @@ FIELDS: Mapping[str, Field] = dict(
         {
             **fields.FIELDS,
             **OVERLAY_FIELDS,
+            "camera": camera,
             "is": fields.is_field(OVERLAY_FLAGS),
             "has": fields.has_field(OVERLAY_THINGS),
         }.items()
@@ -37,18 +40,18 @@ class Selection:
     words: str
 
 
-def read_selection(text: str, zone: ZoneInfo, now: datetime) -> Selection:
+def read_selection(text: str, zone: ZoneInfo, now: datetime, session: Session | None = None) -> Selection:
     """What a selection means. `zone` and `now`: where and when days such as `added:today` are counted.
 
-    Raises SelectionError.
+    `session`: of the ledger that is asked, where it is asked at once and an index is to answer. Raises SelectionError.
     """
-    meaning = _Reader(text, zone, now).meaning(parse(text))
+    meaning = _Reader(text, zone, now, session).meaning(parse(text))
     return Selection(text, meaning.condition, meaning.words)
 
 
 class _Reader:
-    def __init__(self, text: str, zone: ZoneInfo, now: datetime) -> None:
-        self._text, self._zone = text, zone
+    def __init__(self, text: str, zone: ZoneInfo, now: datetime, session: Session | None) -> None:
+        self._text, self._zone, self._session = text, zone, session
         self._today = now.astimezone(zone).date()
 
     def meaning(self, node: Node) -> Meaning:
@@ -81,7 +84,7 @@ class _Reader:
         def refuse(reason: str) -> NoReturn:
             raise SelectionError(reason, self._text, term.value.position)
 
-        return field(Asked(term.comparison, term.value, self._zone, self._today, refuse))
+        return field(Asked(term.comparison, term.value, self._zone, self._today, refuse, self._session))
 
 
 def _grouped(meaning: Meaning, part: Node) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from Src.Library.gallery import feed
+from Src.Library.gallery.arrivals import by_days
 from Src.Library.gallery.feed import Item, Position
 from Src.Library.gallery.order import Looked, Order
 from Src.Library.selection.grammar import SelectionError
@@ -228,6 +229,96 @@ def _plans(session: Session, ask: Callable[[], object]) -> str:
         event.remove(connection.engine, "before_cursor_execute", explain)
     assert plans
     return "\n".join(plans)
+
+
+# What people look for, and an index knows.
+INDEXED = (
+    'camera:"iPhone 15 Pro"', "camera:*pro", "camera:Olympus", "is:video", "kind:raw", "kind:png or kind:gif",
+    "rating>=4", "rating:3", "is:favourite", "is:hidden", "is:damaged", "date:2008-03", "date:guessed",
+    "added:2012-01-04", "title:*cat*", "description:*cat*", "tag:cat", "in:Cats", "NAME7*", "name:name77",
+    "rating>=4 -camera:canon* year:2005..2007",
+)  # fmt: skip
+
+
+def _make_rare(session: Session) -> None:
+    """Of few originals something is so that each of those selections asks for; as in a library that is large."""
+    rare = "WHERE get_byte(uuid_send(id), 15) = 7 AND NOT is_hidden"
+    session.execute(
+        text(f"""
+            UPDATE media_assets SET camera_make = 'Olympus', camera_model = 'iPhone 15 Pro', rating = NULL,
+                media_kind = (ARRAY['MP4', 'CR2', 'PNG'])[1 + get_byte(uuid_send(id), 14) % 3], has_errors = true,
+                title = 'a cat', description = 'a cat', original_name = 'name77' {rare}
+        """)
+    )
+    session.execute(text("UPDATE media_assets SET rating = NULL WHERE get_byte(uuid_send(id), 13) > 40"))
+    session.execute(text(f"INSERT INTO asset_tags (asset_id, tag) SELECT id, 'Cat' FROM media_assets {rare}"))
+    session.execute(text("INSERT INTO albums (id, name) VALUES (gen_random_uuid(), 'cats')"))
+    items = f"SELECT albums.id, media_assets.id, 1 FROM albums, media_assets {rare.replace('(id', '(media_assets.id')}"
+    session.execute(text(f"INSERT INTO album_items (album_id, asset_id, position) {items}"))
+
+
+def test_indexes_answer_selections(database: Database) -> None:
+    rows = _rows(20_000, 4000)
+    _fill(database, rows)
+    with database.session() as session:
+        _make_rare(session)
+    with database.session() as session:
+        session.connection().exec_driver_sql("COMMIT")
+        session.connection().exec_driver_sql("VACUUM FULL ANALYZE media_assets")
+        session.connection().exec_driver_sql("VACUUM ANALYZE asset_tags, albums, album_items")
+    with database.session() as session:
+        for order in (Order.TAKEN, Order.ADDED):
+            for selection in INDEXED:
+                looked = _looked(order, selection)
+                plan = _plans(session, partial(feed.days, session, looked))
+                assert "Seq Scan on media_assets" not in plan, (order, selection, plan)
+                days = [day for day, _ in feed.days(session, looked)][:40]
+                assert days, selection
+                ask = partial(feed.piece, session, looked, days[-1], days[0], limit=200, within=days)
+                plan = _plans(session, ask)
+                assert "Seq Scan on media_assets" not in plan, (order, selection, plan)
+
+
+def test_of_a_camera_or_a_kind_the_index_alone_is_read(database: Database) -> None:
+    _fill(database, _rows(20_000, 4000))
+    with database.session() as session:
+        for selection, index in (('camera:"iPhone 15"', "model"), ("kind:jpeg", "kind")):
+            plan = _plans(session, partial(feed.days, session, _looked(Order.TAKEN, selection)))
+            assert f"Index Only Scan using ix_media_assets_{index} on media_assets" in plan, plan
+
+
+def test_a_piece_looks_through_no_other_days(database: Database) -> None:
+    """A few photos of many years, by something that no index knows."""
+    rows = _rows(20_000, 4000)
+    _fill(database, rows)
+    looked = _looked(Order.TAKEN, "name:*77*")
+    with database.session() as session:
+        days = [day for day, _ in feed.days(session, looked)][:80]
+        asked = {"limit": 200, "within": days}
+        items = feed.piece(session, looked, days[-1], days[0], **asked)  # type: ignore[arg-type]
+        whole = feed.piece(session, looked, days[-1], days[0], limit=200)
+        assert [item.id for item in items] == [item.id for item in whole] and len(items) >= len(days)
+        behind = Position(items[9].moment, items[9].id)
+        rest = feed.piece(session, looked, days[-1], days[0], after=behind, **asked)  # type: ignore[arg-type]
+        assert [item.id for item in rest] == [item.id for item in items[10:]]
+        plan = _plans(session, partial(feed.piece, session, looked, days[-1], days[0], **asked))  # type: ignore[arg-type]
+        assert plan.count("Bitmap Index Scan on ix_media_assets_captured_at") >= 40, plan
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns", "America/New_York", "America/Havana"]
+)
+def test_arrivals_are_counted_by_the_days_of_a_zone(database: Database, zone: str) -> None:
+    """Hours are counted by UTC; a day may end within one, and clocks are put back at night."""
+    began = datetime(2012, 11, 2, tzinfo=UTC)
+    made = enumerate(_rows(1000, 10))
+    rows = [replace(row, ingested_at=began + timedelta(minutes=7 * place)) for place, row in made]
+    _fill(database, rows)
+    looked = Looked(Order.ADDED, "is:hidden or *", ZoneInfo(zone), NOW)
+    with database.session() as session:
+        one_by_one = feed.days(session, looked)
+        assert by_days(session, looked.zone) == one_by_one
+    assert sum(number for _, number in one_by_one) == len(rows)
 
 
 def test_indexes_answer(database: Database) -> None:

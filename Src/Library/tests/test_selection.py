@@ -87,7 +87,10 @@ def chosen(database: Database) -> Callable[[str], set[str]]:
     def ask(text: str) -> set[str]:
         condition = read_selection(text, ZONE, NOW).condition
         with database.session() as session:
-            return set(session.scalars(select(MediaAsset.original_name).where(condition)))
+            found = set(session.scalars(select(MediaAsset.original_name).where(condition)))
+            looked_up = read_selection(text, ZONE, NOW, session).condition
+            assert set(session.scalars(select(MediaAsset.original_name).where(looked_up))) == found
+        return found
 
     return ask
 
@@ -154,6 +157,36 @@ MEANINGS: list[tuple[str, set[str]]] = [
 def test_each_term_means_what_the_manual_says(chosen: Callable[[str], set[str]]) -> None:
     wrong = {text: found for text, expected in MEANINGS if (found := chosen(text)) != expected}
     assert wrong == {}
+
+
+# Makes and models as files have them: none, empty, one model of two makes, a make that is a model, without an end.
+CAMERAS = [
+    (None, None), ("", None), (None, ""), ("Canon", None), (None, "Canon"), ("Canon", "Canon"), ("NIKON", "D90"),
+    ("NIKON CORPORATION", "D90"), (None, "D90"), ("nikon", "d90"), ("A B", "C"), ("A", "B C"), ("É", "100%"), ("", "x"),
+]  # fmt: skip
+SAID = [
+    "D90", '"nikon d90"', "nikon*", "*d90", "*", "?", '"A B C"', "é", '"é 100%"', "canon", '"canon canon"', '" x"',
+    "x*", "m*", "*00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [[], [("M" * 101, "D90")], [("NIKON", "D90" + 4000 * "0")]], ids=["", "make", "model"])
+def test_cameras_that_are_looked_up_are_those_that_are_compared(
+    database: Database, more: list[tuple[str | None, str | None]]
+) -> None:
+    database.ensure_ready()
+    rows = [
+        original(f"{place}", "2019-01-01", camera_make=make, camera_model=model)
+        for place, (make, model) in enumerate([*CAMERAS, *more])
+    ]
+    with database.session() as session:
+        session.execute(insert(MediaAsset), rows)
+        for said in SAID:
+            found = [
+                set(session.scalars(select(MediaAsset.original_name).where(read_selection(*asked).condition)))
+                for asked in ((f"camera:{said}", ZONE, NOW), (f"camera:{said}", ZONE, NOW, session))
+            ]
+            assert found[0] == found[1], said
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

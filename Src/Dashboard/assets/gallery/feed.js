@@ -1,5 +1,6 @@
 // What is looked at, as the dashboard's routes have it: the days at once, their photos portion by portion.
 
+const FIRST = 2 * PORTION; // photos that come with the days
 const MOST_KEPT = 120; // portions whose photos are kept; the shapes of all others stay
 
 class Feed {
@@ -10,11 +11,15 @@ class Feed {
     this.came = () => {};
   }
 
-  // The days. Throws what `ask` throws.
-  async begin() {
-    const { days } = await this.ask("days");
+  // The days, and with them, where wanted, the first photos. Throws what `ask` throws.
+  async begin(isFirstWanted) {
+    const { days, items } = await this.ask("days", isFirstWanted ? { limit: FIRST } : {});
     this.portions = portionsOf(days);
     this.total = days.reduce((sum, [, count]) => sum + count, 0);
+    const [first] = this.portions;
+    if (!items || !first || first.goesOn) return this;
+    const those = items.filter(({ day }) => day >= first.days.at(-1)[0]);
+    if (those.length < items.length || items.length < FIRST) this.take(first, those); // else some of them are missing
     return this;
   }
 
@@ -80,6 +85,8 @@ class Feed {
     const asked = { first: wanted.days.at(-1)[0], last: wanted.days[0][0], limit: wanted.count };
     if (before) asked.after = before.after; // behind the last one that is known, so that none is missing or twice there
     else if (wanted.skip) asked.skip = wanted.skip;
+    // Few photos of many years: the days between need not be looked through.
+    if (this.search && wanted.days.length > 1) asked.days = wanted.days.map(([day]) => day.replaceAll("-", "")).join();
     const { items } = await this.ask("piece", asked);
     this.take(wanted, items);
     return wanted;

@@ -151,8 +151,9 @@ class Gallery {
     if (isSame) this.choice.letGo();
     else this.choice.clear();
     const feed = new Feed(this.data.feed, order, query);
+    place ??= this.kept();
     try {
-      await feed.begin();
+      await feed.begin(!place);
     } catch (error) {
       if (this.isGone) return undefined;
       if (shows !== this.shows) return this.showing; // nobody looks at that any more
@@ -163,7 +164,6 @@ class Gallery {
       this.ready();
       return;
     }
-    place ??= this.kept();
     // Near the end there must be room to go to: what is shown first has its real height.
     if (place && feed.total) await feed.load(feed.portionOfDay(place.day)).catch(() => {});
     if (this.isGone) return undefined;

@@ -18,6 +18,7 @@ class Grid {
     [this.shift, this.width, this.total] = [0, 0, 0];
     [this.asking, this.failedAt, this.wanting, this.way, this.seen] = [0, -Infinity, null, 1, 0];
     this.coming = []; // pictures that are to be asked for
+    this.hasJumped = false; // and looks at what nobody could foresee: nothing else is asked for before that has come
     [this.aim, this.held] = [null, null]; // what is to have the keyboard once it is there: a place, a photo
     this.moved = () => {};
     this.renumbered = () => {};
@@ -103,6 +104,7 @@ class Grid {
     this.shift = this.total <= TALLEST ? 0 : Math.max(0, Math.min(to - TALLEST / 2, this.total - TALLEST));
     this.size();
     this.scroller.scrollTop = to - this.shift;
+    this.hasJumped = true;
     this.draw();
     this.settle(0);
   }
@@ -380,7 +382,10 @@ class Grid {
       const beside = this.feed.portions[one.number + this.way];
       if (beside) near.add(beside);
     }
-    const missing = [...near].filter((one) => !one.items && !one.loading).sort((a, b) => away(a) - away(b));
+    const isInView = (one) => away(one) < this.scroller.clientHeight / 2;
+    this.hasJumped &&= [...near].some((one) => !one.items && isInView(one));
+    const wanted = [...near].filter((one) => !one.items && !one.loading && (!this.hasJumped || isInView(one)));
+    const missing = wanted.sort((a, b) => away(a) - away(b));
     for (const one of missing.slice(0, Math.max(0, AT_ONCE - this.asking))) this.ask(one);
   }
 
