@@ -40,7 +40,7 @@ _NAME_LIMIT = 63  # bytes in PostgreSQL's names
 
 _COUNTS = """
 SELECT format('SELECT %L, count(*) FROM %I.%I', tablename, schemaname, tablename) FROM pg_tables
-WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND schemaname NOT LIKE '%\\_rebuild'
 AND has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT') ORDER BY schemaname, tablename \\gexec
 """
 
@@ -232,7 +232,8 @@ def _without_visitors(programs: PostgresPrograms, database: str) -> Iterator[Non
 
 def _dump(programs: PostgresPrograms, snapshot: str, file: IO[bytes]) -> None:
     try:
-        programs.run("pg_dump", "--format=custom", f"--snapshot={snapshot}", database=programs.database, to=file)
+        options = ("--format=custom", f"--snapshot={snapshot}", "--exclude-schema=*_rebuild")  # that can be made again
+        programs.run("pg_dump", *options, database=programs.database, to=file)
     except PostgresFailure as error:
         if _FOR_SUPERUSERS.search(str(error)) is None:
             raise

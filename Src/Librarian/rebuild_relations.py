@@ -1,0 +1,36 @@
+"""What originals are to each other, as their names in the vault say: a pair stands there under one stem and number."""
+
+from __future__ import annotations
+
+import os
+from itertools import groupby
+from typing import cast
+
+from sqlalchemy import Table, func, select
+from sqlalchemy.orm import Session
+
+from Src.Librarian.record import relations
+from Src.Librarian.record.relations import Neighbour
+from Src.Media.relations import Item
+from Src.Shared.ledger_text import from_ledger
+from Src.Shared.models import MediaAsset
+
+_ASSETS = cast(Table, MediaAsset.__table__)
+_AT_ONCE = 2000  # rows that are fetched
+
+
+def relate_all(session: Session) -> None:
+    """Records what the originals of each day's folder are to each other, known relations too."""
+    columns = (
+        *(_ASSETS.c[name] for name in ("final_path", "file_hash", "media_kind", "captured_at", "camera_model")),
+        _ASSETS.c.content_id,
+    )
+    # (by bytes: in the order of a language, folders may come mixed)
+    asked = select(*columns).order_by(func.convert_to(_ASSETS.c.final_path, "UTF8"))
+    rows = session.execute(asked, execution_options={"yield_per": _AT_ONCE})
+    for _, some in groupby(rows, lambda row: str(row.final_path).rpartition("/")[0]):
+        here = []
+        for path, sha256, kind, captured_at, camera, content_id in some:
+            folder, name = os.path.split(from_ledger(path))
+            here.append(Neighbour("vault", folder, Item(sha256, name, kind, captured_at, camera, content_id), path))
+        relations.add(session, relations.between(here, {}))
