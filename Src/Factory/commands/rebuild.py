@@ -5,7 +5,7 @@ from Src.Factory.declaration import JSON, Command, Flag, Group, InContainer
 REBUILD = Command(
     name="rebuild",
     group=Group.LOOK_AFTER,
-    help="Make the database anew from the vault, compare it with the old one, and put it in place. No photo is changed.",
+    help="Make the database anew from the vault, compared with the old one, which is kept. No photo is changed.",
     here="Src.Factory.rebuild:run_rebuild",
     stack=InContainer("librarian"),
     takes=(

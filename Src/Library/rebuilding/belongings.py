@@ -45,8 +45,9 @@ class Belongings:
             "OR (o.path_id, o.companion_hash) = (n.path_id, n.companion_hash)) AND NOT EXISTS "
             f"(SELECT FROM {beside}.was AS w WHERE w.kind = 'companion' AND w.key = n.final_path) AND NOT EXISTS "
             f"(SELECT FROM {live}.media_assets AS a WHERE a.final_path = n.final_path) AND NOT EXISTS "
-            "(SELECT FROM file_moves AS m WHERE n.final_path IN (m.from_path, m.to_path)) AND (n.original_hash IS NULL "
-            f"OR EXISTS (SELECT FROM {live}.media_assets AS a WHERE a.file_hash = n.original_hash)) ORDER BY n.final_path"
+            "(SELECT FROM file_moves AS m "
+            "WHERE n.final_path IN (m.from_path, m.to_path)) AND (n.original_hash IS NULL OR EXISTS "
+            f"(SELECT FROM {live}.media_assets AS a WHERE a.file_hash = n.original_hash)) ORDER BY n.final_path"
         ).scalars()
         new = [row for row in rows if self._stands(row["final_path"], row["companion_size"])]
         for row in new:
@@ -58,7 +59,8 @@ class Belongings:
             f"SELECT o.final_path, o.companion_hash, coalesce(o.standing_size, o.companion_size), n.companion_hash "
             f"FROM {live}.companions AS o LEFT JOIN {beside}.companions AS n ON n.final_path = o.final_path "
             f"JOIN {beside}.was AS w ON w.kind = 'companion' AND w.key = o.final_path "
-            "WHERE o.filed_at IS NOT NULL AND (n.id IS NULL OR (o.kind <> 'xmp' AND n.companion_hash <> o.companion_hash)) "
+            "WHERE o.filed_at IS NOT NULL AND (n.id IS NULL OR o.kind <> 'xmp' AND "
+            "n.companion_hash <> o.companion_hash) "
             "ORDER BY o.final_path"
         )
         for path, sha256, size, now in self._run(asked).all():
@@ -133,10 +135,12 @@ class Belongings:
     def _album_items(self, place: bool) -> Iterator[Difference]:
         live, beside = self._live, self._beside
         rows = self._run(
-            f"SELECT l.name, a.final_path, jsonb_build_object('album_id', n.album_id, 'asset_id', a.id, 'position', n.position) "
+            "SELECT l.name, a.final_path, "
+            "jsonb_build_object('album_id', n.album_id, 'asset_id', a.id, 'position', n.position) "
             f"FROM {beside}.album_items AS n JOIN {beside}.media_assets AS m ON m.id = n.asset_id "
             f"JOIN {live}.media_assets AS a ON a.file_hash = m.file_hash JOIN {live}.albums AS l ON l.id = n.album_id "
-            f"WHERE NOT EXISTS (SELECT FROM {live}.album_items AS o WHERE (o.album_id, o.asset_id) = (n.album_id, a.id)) "
+            f"WHERE NOT EXISTS (SELECT FROM {live}.album_items AS o "
+            f"WHERE o.album_id = n.album_id AND o.asset_id = a.id) "
             f"AND NOT EXISTS (SELECT FROM {beside}.was AS w WHERE w.kind = 'album item' "
             "AND w.key = n.album_id || ' ' || a.file_hash) ORDER BY l.name, n.position, a.final_path"
         ).all()

@@ -106,8 +106,8 @@ class Beside:
             for table, column in (("media_assets", "id"), ("asset_tags", "asset_id")):
                 session.execute(
                     text(
-                        f"INSERT INTO {self.name}.{table} SELECT * FROM {self.live}.{table} WHERE {column} IN ({chosen}) "
-                        "ON CONFLICT DO NOTHING"
+                        f"INSERT INTO {self.name}.{table} SELECT * FROM {self.live}.{table} "
+                        f"WHERE {column} IN ({chosen}) ON CONFLICT DO NOTHING"
                     ),
                     {"paths": list(paths)},
                 )

@@ -82,7 +82,8 @@ class Originals:
             self._run(
                 f"SELECT n.file_hash FROM {self._beside}.media_assets AS n "
                 f"LEFT JOIN {self._live}.media_assets AS o ON o.file_hash = n.file_hash "
-                f"WHERE n.file_hash > :after AND (o.id IS NULL OR ({new}) IS DISTINCT FROM ({old}) OR {tags[0]} <> {tags[1]}) "
+                f"WHERE n.file_hash > :after AND (o.id IS NULL OR ({new}) IS DISTINCT FROM ({old}) "
+                f"OR {tags[0]} <> {tags[1]}) "
                 f"ORDER BY n.file_hash LIMIT {PAGE}",
                 after=after,
             ).scalars()
@@ -101,7 +102,8 @@ class Originals:
         found = self._run(
             f"SELECT to_jsonb(n), to_jsonb(o), {', '.join(tags)}, w.digest, "
             f"CASE WHEN o.id IS NOT NULL THEN {digest('o', self._live)} END "
-            f"FROM {self._beside}.media_assets AS n LEFT JOIN {self._live}.media_assets AS o ON o.file_hash = n.file_hash "
+            f"FROM {self._beside}.media_assets AS n "
+            f"LEFT JOIN {self._live}.media_assets AS o ON o.file_hash = n.file_hash "
             f"LEFT JOIN {self._beside}.was AS w ON w.kind = 'original' AND w.key = n.file_hash "
             "WHERE n.file_hash = ANY (CAST(:hashes AS text[])) ORDER BY n.file_hash",
             hashes=list(hashes),
@@ -142,7 +144,8 @@ class Originals:
     def _park(self, moving: Mapping[str, tuple[str, str]]) -> None:
         if moving:
             self._run(
-                "UPDATE media_assets SET final_path = :place || file_hash WHERE file_hash = ANY (CAST(:hashes AS text[]))",
+                "UPDATE media_assets SET final_path = :place || file_hash "
+                "WHERE file_hash = ANY (CAST(:hashes AS text[]))",
                 place=PARKED,
                 hashes=list(moving),
             )
@@ -150,7 +153,7 @@ class Originals:
 
     def _holders(self, paths: Sequence[str]) -> dict[str, str]:
         asked = "SELECT final_path, file_hash FROM media_assets WHERE final_path = ANY (CAST(:paths AS text[]))"
-        return {path: sha256 for path, sha256 in self._run(asked, paths=list(paths))}
+        return dict(self._run(asked, paths=list(paths)).all())
 
     def _stands(self, path: str, size: int) -> bool:
         on_disk = from_ledger(path)

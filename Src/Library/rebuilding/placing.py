@@ -108,7 +108,8 @@ class _TakingBack:
     def _remove(self, kind: str) -> None:
         statements = {
             "album item": "DELETE FROM album_items AS i USING {beside}.kept AS k WHERE k.kind = 'album item' "
-            "AND i.album_id = (k.after->>'album_id')::uuid AND i.asset_id = (k.after->>'asset_id')::uuid RETURNING k.key",
+            "AND i.album_id = (k.after->>'album_id')::uuid AND i.asset_id = (k.after->>'asset_id')::uuid "
+            "RETURNING k.key",
             "word": "DELETE FROM asset_tags AS t USING {beside}.kept AS k, media_assets AS a WHERE k.kind = 'word' "
             "AND a.file_hash = k.key AND t.asset_id = a.id AND t.tag = k.after->>'tag' RETURNING k.key",
             "album": "DELETE FROM albums AS a USING {beside}.kept AS k WHERE k.kind = 'album' AND a.id = k.key::uuid "
@@ -141,18 +142,21 @@ class _TakingBack:
             self._found.add(Difference("not put back" if is_used else "put back", "original", path))
         stays = [sha256 for sha256, _, is_used in rows if is_used]
         companions = self._run(
-            "SELECT k.key FROM {beside}.kept AS k JOIN companions AS c ON c.id = k.key::uuid WHERE k.kind = 'companion' "
-            "AND k.before IS NULL AND c.final_path = k.after->>'final_path' AND c.coming_hash IS NULL AND NOT "
+            "SELECT k.key FROM {beside}.kept AS k JOIN companions AS c ON c.id = k.key::uuid "
+            "WHERE k.kind = 'companion' AND k.before IS NULL AND c.final_path = k.after->>'final_path' "
+            "AND c.coming_hash IS NULL AND NOT "
             "coalesce(c.original_hash = ANY (CAST(:stays AS text[])), false)",
             stays=stays,
         ).scalars()
         relations = self._run(
-            "SELECT key FROM {beside}.kept WHERE kind = 'relation' AND NOT (after->>'from_hash' = ANY (CAST(:stays AS text[])) "
+            "SELECT key FROM {beside}.kept WHERE kind = 'relation' "
+            "AND NOT (after->>'from_hash' = ANY (CAST(:stays AS text[])) "
             "OR after->>'to_hash' = ANY (CAST(:stays AS text[])))",
             stays=stays,
         ).scalars()
         self._run(
-            "SELECT forget_rebuilt(CAST(:originals AS text[]), CAST(:companions AS text[]), CAST(:relations AS text[]))",
+            "SELECT forget_rebuilt(CAST(:originals AS text[]), CAST(:companions AS text[]), "
+            "CAST(:relations AS text[]))",
             originals=[sha256 for sha256, _, is_used in rows if not is_used],
             companions=list(companions),
             relations=list(relations),
@@ -161,7 +165,8 @@ class _TakingBack:
     def _corrected(self) -> None:
         """Columns get their old values, where they are still as the rebuild has left them."""
         rows = self._run(
-            "SELECT k.before, k.after, to_jsonb(a) FROM {beside}.kept AS k JOIN media_assets AS a ON a.file_hash = k.key "
+            "SELECT k.before, k.after, to_jsonb(a) FROM {beside}.kept AS k "
+            "JOIN media_assets AS a ON a.file_hash = k.key "
             "WHERE k.kind = 'original' AND k.before IS NOT NULL ORDER BY a.id FOR UPDATE OF a"
         ).all()
         back: list[Row] = []
@@ -175,8 +180,9 @@ class _TakingBack:
             return
         moved = [row["file_hash"] for row in back]
         self._run(
-            "UPDATE media_assets AS a SET final_path = :place || a.file_hash FROM {beside}.kept AS k WHERE k.kind = 'original' "
-            "AND k.before ? 'final_path' AND a.file_hash = k.key AND a.file_hash = ANY (CAST(:moved AS text[]))",
+            "UPDATE media_assets AS a SET final_path = :place || a.file_hash FROM {beside}.kept AS k "
+            "WHERE k.kind = 'original' AND k.before ? 'final_path' AND a.file_hash = k.key "
+            "AND a.file_hash = ANY (CAST(:moved AS text[]))",
             place=PARKED,
             moved=moved,
         )

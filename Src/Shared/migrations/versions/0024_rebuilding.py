@@ -38,12 +38,15 @@ def upgrade() -> None:
                 FOREACH name IN ARRAY ARRAY[{names}] LOOP
                     EXECUTE format('CREATE TABLE %I.%I (LIKE %I INCLUDING ALL)', beside, name, name);
                 END LOOP;
-                EXECUTE format('CREATE TABLE %I.was (kind text, key text, digest text, PRIMARY KEY (kind, key))', beside);
+                EXECUTE format('CREATE TABLE %I.was '
+                    '(kind text, key text, digest text, PRIMARY KEY (kind, key))', beside);
                 EXECUTE format('CREATE TABLE %I.kept (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, '
                     'kind text NOT NULL, key text NOT NULL, before jsonb, after jsonb)', beside);
-                EXECUTE format('CREATE TABLE %I.state (is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row), '
+                EXECUTE format('CREATE TABLE %I.state ('
+                    'is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row), '
                     'schema_revision text NOT NULL, begun_at timestamptz, placed_at timestamptz)', beside);
-                EXECUTE format('INSERT INTO %I.state (schema_revision) SELECT version_num FROM alembic_version', beside);
+                EXECUTE format('INSERT INTO %I.state (schema_revision) '
+                    'SELECT version_num FROM alembic_version', beside);
             END IF;
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', beside, session_user);
             EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO %I', beside, session_user);
