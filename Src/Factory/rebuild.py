@@ -39,7 +39,13 @@ _WORDS = {
 
 
 def run_rebuild(
-    settings: Settings, *, missing: bool, undo: bool, trust_cache: bool, dry_run: bool, as_json: bool
+    settings: Settings,
+    *,
+    missing: bool,
+    dry_run: bool,
+    as_json: bool,
+    undo: bool = False,
+    trust_cache: bool = False,
 ) -> int:
     """Does one of the three; the exit code. Raises Problem."""
     if undo:
@@ -143,6 +149,7 @@ def _print_whole(whole: RebuiltWhole, dry_run: bool) -> None:
     done = whole.rebuilt
     if whole.in_place:
         _print(done)
+        _print_differences(whole.differences)
         return
     if not done.complete:
         report.heading("Stopped; run it again to go on. The database is as it was.")

@@ -60,7 +60,7 @@ def _resume(settings: Settings, one: Operation, *, as_json: bool) -> int:
         )
     if one.kind == "rebuild":
         flags = {name: bool(given.get(name)) for name in ("missing", "trust_cache", "dry_run")}
-        return run_rebuild(settings, **flags, undo=False, as_json=as_json)
+        return run_rebuild(settings, **flags, as_json=as_json)
     if one.kind == "verify":
         sample, budget = given["sample"], given["budget"]
         return run_verify(settings, quick=False, sample=sample, budget=budget, as_json=as_json)

@@ -22,6 +22,7 @@ from Src.Library.hash_cache import CachedFile, HashCache
 from Src.Library.operation import Progress
 from Src.Library.rebuilding.beside import Beside
 from Src.Library.rebuilding.differences import Differences
+from Src.Library.rebuilding.listed import not_found
 from Src.Library.rebuilding.placing import Placing
 from Src.Library.vault import Vault
 from Src.Shared.database import Database, asking
@@ -72,7 +73,12 @@ class WholeRebuild:
             ledger = ledger_side(asking(session))
         if ledger.is_rebuilding or not ledger.has_originals:
             done = self._read(self._database, dry_run=self._dry_run)
-            return RebuiltWhole(done, placed=done.complete and not self._dry_run, in_place=True)
+            whole = RebuiltWhole(done, placed=done.complete and not self._dry_run, in_place=True)
+            if whole.placed:
+                with whole.differences.written(self._vault), self._database.session() as session:
+                    for one in not_found(session, self._vault):
+                        whole.differences.add(one)
+            return whole
         belonging = Belonging(self._settings, self._vault)
         self._vault.check()
         belonging.establish(self._database)

@@ -22,6 +22,7 @@ from Src.Library.rebuilding.beside import Beside, RebuildProblem
 from Src.Library.rebuilding.columns import COMPARED, Row
 from Src.Library.rebuilding.differences import Difference, Differences
 from Src.Library.rebuilding.kept import Kept
+from Src.Library.rebuilding.listed import not_found
 from Src.Library.rebuilding.originals import PARKED, PARKED_DAY, Originals
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
@@ -65,6 +66,8 @@ class Placing:
                 ):
                     for one in part.compare(place=place):
                         found.add(one)
+                for one in not_found(session, self._vault, f"{self._beside.name}."):
+                    found.add(one)
                 if place:
                     done = f"UPDATE {self._beside.name}.state SET begun_at = NULL"
                     session.execute(text(f"{done}, placed_at = now()" if kept.count else done))
