@@ -33,7 +33,7 @@ from Src.Librarian.passage import (
 from Src.Librarian.place.copying import read_only
 from Src.Librarian.read.reader_pool import ReaderPool
 from Src.Librarian.rebuild_companions import StandingCompanions, companion_in
-from Src.Librarian.rebuild_relations import relate_all
+from Src.Librarian.rebuild_relations import relate_days
 from Src.Librarian.rebuilt import Listed, Rebuilt
 from Src.Librarian.record import ledger_entry, statements
 from Src.Librarian.record.journal import Journal
@@ -106,6 +106,7 @@ class Rebuild:
         self._seen: dict[str, Kept] = {}  # by hash, in a dry run: what would have a row by now
         self._stopping = threading.Event()
         self._at = ""
+        self._days: set[str] = set()  # in whose folders something was filed
         self.done = Rebuilt(dry_run)
 
     def stop(self) -> None:
@@ -137,14 +138,20 @@ class Rebuild:
                     with self._vault.lock():
                         done.replayed = self._recorder.catch_up()
                 self._vault.check()
-                with self._session() as session:
-                    relate_all(session)
+                self._relate()
                 self._bring_back_decisions()
                 self._belonging.rebuilt(self._database)
             done.complete = not self._stopping.is_set()
         finally:
             self._readers.close()
         return done
+
+    def _relate(self) -> None:
+        with self._session() as session:
+            if self._beside or self.done.from_nothing:  # a run that was killed has filed some of them
+                relate_days(session, None)
+            elif self._days:
+                relate_days(session, self._days)
 
     def _bring_back_decisions(self) -> None:
         """What people have decided about the originals, from the overlay's files beside the vault."""
@@ -401,6 +408,7 @@ class Rebuild:
             self.done.filed += 1
             self.done.bytes += entry.asset["file_size"]
             path = from_ledger(entry.asset["final_path"])
+            self._days.add(path.split("/")[2])
             day = entry.asset["captured_at"].date().isoformat()
             if path.split("/")[2] != day:
                 self.done.other_day.add(path, f"tells {day} ({entry.asset['date_source']})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from itertools import groupby
 from typing import cast
 
@@ -17,16 +18,19 @@ from Src.Shared.models import MediaAsset
 
 _ASSETS = cast(Table, MediaAsset.__table__)
 _AT_ONCE = 2000  # rows that are fetched
+_DAY = func.substr(_ASSETS.c.final_path, 16, 10)  # as the index of the days' folders has it
 
 
-def relate_all(session: Session) -> None:
-    """Records what the originals of each day's folder are to each other, known relations too."""
+def relate_days(session: Session, days: Collection[str] | None) -> None:
+    """Records what the originals of each day's folder are to each other, known relations too. None: of all days."""
     columns = (
         *(_ASSETS.c[name] for name in ("final_path", "file_hash", "media_kind", "captured_at", "camera_model")),
         _ASSETS.c.content_id,
     )
     # (by bytes: in the order of a language, folders may come mixed)
     asked = select(*columns).order_by(func.convert_to(_ASSETS.c.final_path, "UTF8"))
+    if days is not None:
+        asked = asked.where(_DAY.in_(days))
     rows = session.execute(asked, execution_options={"yield_per": _AT_ONCE})
     for _, some in groupby(rows, lambda row: str(row.final_path).rpartition("/")[0]):
         here = []

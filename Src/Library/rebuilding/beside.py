@@ -16,10 +16,12 @@ from sqlalchemy.orm import Session
 from Src.Library.rebuilding.columns import COMPARED, TAGS_OF
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.errors import FactoryError
+from Src.Shared.models import Act, OverlayEvent
 from Src.Shared.settings import Settings
 
 ANSWER_LIMIT = 3600.0  # seconds for one statement: some go over all rows of a large library
 
+ALBUM = "name || chr(1) || coalesce(cover_hash, '')"  # SQL: what a rebuild may change in an album
 _NO_RIGHT = "42501"  # SQLSTATE
 _EMPTIED = (
     *("media_assets", "asset_tags", "albums", "album_items", "acts", "overlay_events", "companions"),
@@ -68,14 +70,37 @@ class Beside:
         with self._database.session() as session:
             begun = session.execute(text(f"SELECT begun_at FROM {self.name}.state FOR UPDATE")).scalar_one()
             if begun is not None:
+                self._take_decisions(session)
                 return True
             self._empty(session)
+            self._take_decisions(session)
             for kind, rows in _now(self.live).items():
                 session.execute(
                     text(f"INSERT INTO {self.name}.was (kind, key, digest) SELECT '{kind}', * FROM ({rows}) AS now")
                 )
             session.execute(text(f"UPDATE {self.name}.state SET begun_at = now()"))
         return False
+
+    def _take_decisions(self, session: Session) -> None:
+        """The ledger's own acts and events are evidence, as the overlay beside the vault is."""
+        for table in (Act.__table__, OverlayEvent.__table__):
+            # (what is not mirrored yet, the ledger itself mirrors)
+            names = [column.name for column in table.columns]
+            values = ["true" if name == "is_mirrored" else name for name in names]
+            session.execute(
+                text(
+                    f"INSERT INTO {self.name}.{table.name} ({', '.join(names)}) OVERRIDING SYSTEM VALUE "  # type: ignore[attr-defined]
+                    f"SELECT {', '.join(values)} FROM {self.live}.{table.name} ON CONFLICT DO NOTHING"  # type: ignore[attr-defined]
+                )
+            )
+        events = f"{self.name}.overlay_events"
+        session.execute(
+            text(
+                "SELECT setval(pg_get_serial_sequence(:events, 'seq'), greatest(max(seq), 1)) "
+                f"FROM (SELECT max(seq) AS seq FROM {events}) AS last HAVING max(seq) IS NOT NULL"
+            ),
+            {"events": events},
+        )
 
     def give_up(self) -> None:
         """What was begun counts no more; the next rebuild begins anew. What was replaced last is still kept."""
@@ -124,7 +149,7 @@ def _now(live: str) -> dict[str, str]:
     return {
         "original": f"SELECT a.file_hash, {digest('a', live)} FROM {live}.media_assets AS a",
         "companion": f"SELECT final_path, original_hash FROM {live}.companions WHERE final_path IS NOT NULL",
-        "album": f"SELECT id::text, name FROM {live}.albums",
+        "album": f"SELECT id::text, {ALBUM} FROM {live}.albums",
         "album item": f"SELECT i.album_id || ' ' || a.file_hash, '' FROM {live}.album_items AS i "
         f"JOIN {live}.media_assets AS a ON a.id = i.asset_id",
         "relation": f"SELECT kind || ' ' || from_hash || ' ' || to_hash, '' FROM {live}.asset_relations",
