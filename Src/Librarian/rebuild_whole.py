@@ -20,6 +20,7 @@ from Src.Library.belonging import Belonging
 from Src.Library.belonging_verdict import ledger_side
 from Src.Library.hash_cache import CachedFile, HashCache
 from Src.Library.operation import Progress
+from Src.Library.overlay.replay import settle_albums
 from Src.Library.rebuilding.beside import Beside
 from Src.Library.rebuilding.differences import Differences
 from Src.Library.rebuilding.listed import not_found
@@ -85,7 +86,10 @@ class WholeRebuild:
         self._beside.open()
         resumed = self._beside.begin()
         with closing(self._beside.database()) as database:
+            with database.session() as session:
+                settle_albums(session)
             whole = RebuiltWhole(self._read(database, beside=True), resumed=resumed)
+        whole.rebuilt.from_nothing = False  # (so it is beside)
         if not whole.rebuilt.complete or self._is_stopped:
             whole.rebuilt.complete = False
             return whole

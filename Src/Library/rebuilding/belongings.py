@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from Src.Library.original_path import is_path
-from Src.Library.rebuilding.beside import Beside
+from Src.Library.rebuilding.beside import ALBUM, Beside
 from Src.Library.rebuilding.differences import Difference
 from Src.Library.rebuilding.kept import Kept
 from Src.Library.vault import Vault
@@ -126,6 +126,24 @@ class Belongings:
         if place and new:
             self._insert("albums", new)
             self._kept.note("album", [(row["id"], None, row) for row in new])
+        changed = self._run(
+            "SELECT o.id::text, jsonb_build_object('name', o.name, 'cover_hash', o.cover_hash), "
+            "jsonb_build_object('name', n.name, 'cover_hash', n.cover_hash) "
+            f"FROM (SELECT *, {ALBUM} AS said FROM {live}.albums) AS o "
+            f"JOIN (SELECT *, {ALBUM} AS said FROM {beside}.albums) AS n ON n.id = o.id "
+            f"JOIN {beside}.was AS w ON w.kind = 'album' AND w.key = o.id::text AND w.digest = o.said "
+            f"WHERE n.said <> o.said AND NOT EXISTS (SELECT FROM {live}.albums AS x WHERE x.id <> o.id "
+            "AND lower(x.name) = lower(n.name)) ORDER BY n.name"
+        ).all()
+        for id_, old, now in changed:
+            yield Difference("corrected", "album", now["name"], old, now)
+            if place:
+                self._run(
+                    "UPDATE albums SET name = :name, cover_hash = :cover WHERE id = CAST(:id AS uuid)",
+                    **{"id": id_, "name": now["name"], "cover": now["cover_hash"]},
+                )
+        if place:
+            self._kept.note("album", changed)
         asked = (
             f"SELECT name FROM {live}.albums AS o WHERE NOT EXISTS (SELECT FROM {beside}.albums AS n WHERE n.id = o.id)"
         )

@@ -165,7 +165,7 @@ class Originals:
         new, old = pair.new, pair.old
         name = new["final_path"]
         if old is None:
-            yield self._judge_missing(pair, place)
+            yield self._judge_missing(pair, moving, place)
             return
         if pair.is_changed:  # since the rebuild began: whoever did knows more
             yield Difference("meanwhile", "original", old["final_path"])
@@ -176,7 +176,8 @@ class Originals:
             taken["final_path"] = new["final_path"]
         elif new["final_path"] != old["final_path"]:
             name = old["final_path"]
-            yield Difference("twice", "original", name, None, {"final_path": new["final_path"]})
+            what = "twice" if self._stands(name, old["file_size"]) else "other bytes"
+            yield Difference(what, "original", name, None, {"final_path": new["final_path"]})  # type: ignore[arg-type]
         if taken:
             before = {column: old[column] for column in taken}
             yield Difference("corrected", "original", name, before, taken)
@@ -196,12 +197,12 @@ class Originals:
         for word in sorted(old_words.keys() - new_words):
             yield Difference("stays", "word", name, {"tag": old_words[word]})
 
-    def _judge_missing(self, pair: _Pair, place: bool) -> Difference:
+    def _judge_missing(self, pair: _Pair, moving: Mapping[str, tuple[str, str]], place: bool) -> Difference:
         """What stands in the vault, and the ledger has no row for it."""
         new, sha256 = pair.new, pair.new["file_hash"]
         name = new["final_path"]
         holder = self._holders([name]).get(name)
-        if holder is not None:  # its row says what stood there; its bytes are others now
+        if holder is not None and holder not in moving:  # its row says what stood there; its bytes are others now
             return Difference("other bytes", "original", name, {"file_hash": holder}, {"file_hash": sha256})
         if pair.was_there or self._is_elsewhere(sha256, name) or not self._stands(name, new["file_size"]):
             return Difference("meanwhile", "original", name)

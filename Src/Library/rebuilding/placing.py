@@ -102,6 +102,7 @@ class _TakingBack:
             )
         for kind in ("album item", "word", "album"):
             self._remove(kind)
+        self._albums()
         self._owners()
         self._added()
         self._corrected()
@@ -115,11 +116,23 @@ class _TakingBack:
             "RETURNING k.key",
             "word": "DELETE FROM asset_tags AS t USING {beside}.kept AS k, media_assets AS a WHERE k.kind = 'word' "
             "AND a.file_hash = k.key AND t.asset_id = a.id AND t.tag = k.after->>'tag' RETURNING k.key",
-            "album": "DELETE FROM albums AS a USING {beside}.kept AS k WHERE k.kind = 'album' AND a.id = k.key::uuid "
+            "album": "DELETE FROM albums AS a USING {beside}.kept AS k WHERE k.kind = 'album' "
+            "AND k.before IS NULL AND a.id = k.key::uuid "
             "AND NOT EXISTS (SELECT FROM album_items AS i WHERE i.album_id = a.id) RETURNING k.key",
         }
         for key in self._run(statements[kind]).scalars():
             self._found.add(Difference("put back", kind, key))  # type: ignore[arg-type]
+
+    def _albums(self) -> None:
+        rows = self._run(
+            "UPDATE albums AS a SET name = k.before->>'name', cover_hash = k.before->>'cover_hash' "
+            "FROM {beside}.kept AS k WHERE k.kind = 'album' AND k.before IS NOT NULL AND a.id = k.key::uuid "
+            "AND a.name = k.after->>'name' AND a.cover_hash IS NOT DISTINCT FROM k.after->>'cover_hash' "
+            "AND NOT EXISTS (SELECT FROM albums AS x WHERE x.id <> a.id AND lower(x.name) = lower(k.before->>'name')) "
+            "RETURNING a.name"
+        )
+        for name in rows.scalars():
+            self._found.add(Difference("put back", "album", name))
 
     def _owners(self) -> None:
         rows = self._run(

@@ -50,6 +50,7 @@ def upgrade() -> None:
             END IF;
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', beside, session_user);
             EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO %I', beside, session_user);
+            EXECUTE format('GRANT ALL ON ALL SEQUENCES IN SCHEMA %I TO %I', beside, session_user);
             RETURN beside;
         END $$
         """
