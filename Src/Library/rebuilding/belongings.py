@@ -140,7 +140,9 @@ class Belongings:
             if place:
                 self._run(
                     "UPDATE albums SET name = :name, cover_hash = :cover WHERE id = CAST(:id AS uuid)",
-                    **{"id": id_, "name": now["name"], "cover": now["cover_hash"]},
+                    id=id_,
+                    name=now["name"],
+                    cover=now["cover_hash"],
                 )
         if place:
             self._kept.note("album", changed)

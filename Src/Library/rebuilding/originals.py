@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from Src.Library.original_path import is_path
 from Src.Library.rebuilding.beside import Beside, digest
 from Src.Library.rebuilding.columns import COMPARED, TAGS_OF, Row, merge
-from Src.Library.rebuilding.differences import Difference
+from Src.Library.rebuilding.differences import Difference, What
 from Src.Library.rebuilding.kept import Kept
 from Src.Library.vault import Vault
+from Src.Library.verdict import Gone, Rotten
 from Src.Shared.ledger_text import from_ledger
 
 PAGE = 1000
@@ -55,11 +56,12 @@ class Originals:
         self._vault = vault
         self._kept = kept
         self._is_noted = is_noted
+        self._said: set[str] = set()  # paths at which other bytes stand
         self._parked: dict[str, str] = {}  # by hash: the path that the ledger's row named
 
     def compare(self, *, place: bool) -> Iterator[Difference]:
         """All differences. `place`: what the rebuild knows better is written into the ledger."""
-        moving = self._moving()
+        moving = self._moving(lock=place)
         if place:
             self._park(moving)
         after = ""
@@ -119,14 +121,15 @@ class Originals:
 
     # Where files are
 
-    def _moving(self) -> dict[str, tuple[str, str]]:
+    def _moving(self, *, lock: bool) -> dict[str, tuple[str, str]]:
         """By hash: from which path to which a row goes. Where both are right, it stays."""
         rows = self._run(
             f"SELECT n.file_hash, n.file_size, o.final_path, n.final_path, "
             f"EXISTS (SELECT FROM {self._beside}.media_assets AS x WHERE x.final_path = o.final_path) "
             f"FROM {self._beside}.media_assets AS n JOIN {self._live}.media_assets AS o ON o.file_hash = n.file_hash "
             f"JOIN {self._beside}.was AS w ON w.kind = 'original' AND w.key = o.file_hash "
-            f"WHERE n.final_path <> o.final_path AND w.digest = {digest('o', self._live)}"
+            f"WHERE n.final_path <> o.final_path AND w.digest = {digest('o', self._live)} "
+            f"ORDER BY o.id {'FOR UPDATE OF o' if lock else ''}"
         ).all()
         moving = {
             sha256: (old, new)
@@ -203,6 +206,7 @@ class Originals:
         name = new["final_path"]
         holder = self._holders([name]).get(name)
         if holder is not None and holder not in moving:  # its row says what stood there; its bytes are others now
+            self._said.add(name)
             return Difference("other bytes", "original", name, {"file_hash": holder}, {"file_hash": sha256})
         if pair.was_there or self._is_elsewhere(sha256, name) or not self._stands(name, new["file_size"]):
             return Difference("meanwhile", "original", name)
@@ -228,15 +232,22 @@ class Originals:
             f"AND NOT EXISTS (SELECT FROM {self._beside}.media_assets AS n WHERE n.file_hash = o.file_hash) "
             f"ORDER BY o.file_hash LIMIT {PAGE}"
         )
-        there = f"SELECT final_path FROM {self._beside}.media_assets WHERE final_path = ANY (CAST(:paths AS text[]))"
         while rows := self._run(asked, after=after).all():
             after = rows[-1][0]
-            read = set(self._run(there, paths=[path for _, path, _ in rows]).scalars())
             for sha256, path, size in rows:
-                if path in read:  # said already, as that of its path
-                    continue
-                what = "stays" if self._stands(path, size) else "gone"
-                yield Difference(what, "original", path, {"file_hash": sha256})  # type: ignore[arg-type]
+                if path not in self._said:
+                    yield Difference(self._what_of(path, sha256, size), "original", path, {"file_hash": sha256})
+
+    def _what_of(self, path: str, sha256: str, size: int) -> What:
+        on_disk = from_ledger(path)
+        verdict = self._vault.verdict(on_disk, sha256, size) if is_path(on_disk) else None
+        match verdict:
+            case None | Gone():
+                return "gone"
+            case Rotten():
+                return "other bytes"
+            case _:  # it could not be read, or came to be right meanwhile
+                return "stays"
 
     # Writing
 

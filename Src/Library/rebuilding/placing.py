@@ -186,8 +186,11 @@ class _TakingBack:
             "WHERE k.kind = 'original' AND k.before IS NOT NULL ORDER BY a.id FOR UPDATE OF a"
         ).all()
         back: list[Row] = []
+        moving = {now["file_hash"] for before, _, now in rows if "final_path" in before}
         for before, after, now in rows:
-            if any(now[column] != value for column, value in after.items()):
+            holder = self._holder(before.get("final_path"))
+            is_taken = holder is not None and holder not in moving
+            if is_taken or any(now[column] != value for column, value in after.items()):
                 self._found.add(Difference("not put back", "original", now["final_path"], before, after))
                 continue
             back.append({**{column: now[column] for column in COMPARED}, **before, "file_hash": now["file_hash"]})
@@ -209,6 +212,10 @@ class _TakingBack:
             rows=json.dumps(back),
         )
         self._run("DELETE FROM manifest_marks WHERE day = :day", day=PARKED_DAY)
+
+    def _holder(self, path: str | None) -> str | None:
+        asked = "SELECT file_hash FROM media_assets WHERE final_path = :path"
+        return None if path is None else self._run(asked, path=path).scalar()
 
     def _run(self, statement: str, **values: Any) -> Any:
         return self._session.execute(text(statement.replace("{beside}", self._beside)), values)
