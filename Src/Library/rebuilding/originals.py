@@ -255,7 +255,8 @@ class Originals:
         kept = self._kept
         if kept.rows:
             self._run(
-                f"UPDATE media_assets AS a SET ({_COLUMNS}) = ROW({', '.join(f'n.{column}' for column in COMPARED)}) "
+                f"UPDATE media_assets AS a SET ({_COLUMNS}) = ROW({', '.join(f'n.{column}' for column in COMPARED)}), "
+                "is_geocoded = a.is_geocoded AND a.location IS NOT DISTINCT FROM n.location "
                 "FROM json_populate_recordset(CAST(NULL AS media_assets), CAST(:rows AS json)) AS n "
                 "WHERE a.file_hash = n.file_hash",
                 rows=json.dumps(kept.rows),

@@ -185,16 +185,23 @@ class _TakingBack:
             "JOIN media_assets AS a ON a.file_hash = k.key "
             "WHERE k.kind = 'original' AND k.before IS NOT NULL ORDER BY a.id FOR UPDATE OF a"
         ).all()
+        same = [row for row in rows if all(row[2][column] == value for column, value in row[1].items())]
+        while True:  # a path that another row holds, which stays, is not free
+            moving = {now["file_hash"] for before, _, now in same if "final_path" in before}
+            free = [
+                row for row in same if self._holder(row[0].get("final_path"), row[2]["file_hash"]) in moving | {None}
+            ]
+            if len(free) == len(same):
+                break
+            same = free
+        hashes = {now["file_hash"] for _, _, now in same}
         back: list[Row] = []
-        moving = {now["file_hash"] for before, _, now in rows if "final_path" in before}
         for before, after, now in rows:
-            holder = self._holder(before.get("final_path"))
-            is_taken = holder is not None and holder not in moving
-            if is_taken or any(now[column] != value for column, value in after.items()):
+            if now["file_hash"] in hashes:
+                back.append({**{column: now[column] for column in COMPARED}, **before, "file_hash": now["file_hash"]})
+                self._found.add(Difference("put back", "original", back[-1]["final_path"], after, before))
+            else:
                 self._found.add(Difference("not put back", "original", now["final_path"], before, after))
-                continue
-            back.append({**{column: now[column] for column in COMPARED}, **before, "file_hash": now["file_hash"]})
-            self._found.add(Difference("put back", "original", back[-1]["final_path"], after, before))
         if not back:
             return
         moved = [row["file_hash"] for row in back]
@@ -213,9 +220,10 @@ class _TakingBack:
         )
         self._run("DELETE FROM manifest_marks WHERE day = :day", day=PARKED_DAY)
 
-    def _holder(self, path: str | None) -> str | None:
-        asked = "SELECT file_hash FROM media_assets WHERE final_path = :path"
-        return None if path is None else self._run(asked, path=path).scalar()
+    def _holder(self, path: str | None, file_hash: str) -> str | None:
+        """Whose row names a path: another's."""
+        asked = "SELECT file_hash FROM media_assets WHERE final_path = :path AND file_hash <> :own"
+        return None if path is None else self._run(asked, path=path, own=file_hash).scalar()
 
     def _run(self, statement: str, **values: Any) -> Any:
         return self._session.execute(text(statement.replace("{beside}", self._beside)), values)
