@@ -22,6 +22,7 @@ from Src.Librarian.service import InboxService
 from Src.Librarian.tests.test_rebuild import SAMPLES, Bench, photo
 from Src.Librarian.tests.test_sidecars import UNDATED, xmp
 from Src.Library.belonging import Belonging
+from Src.Library.custody.manifests.keeping import manifests_now
 from Src.Library.file_acts import FileActs
 from Src.Library.overlay import albums, changes
 from Src.Library.overlay.changes import carry_out
@@ -372,6 +373,17 @@ def test_with_trust_in_what_did_not_change_little_is_read(library: Bench) -> Non
     done = whole(library, trust_cache=True)
     assert done.rebuilt.believed == count - 1
     assert (done.differences.counts["corrected"], state(library, KNOWABLE)) == (1, before)
+
+
+def test_what_only_the_signed_lists_know_is_named(library: Bench) -> None:
+    manifests_now(library.settings, library.database)
+    [(path, sha256)] = library.sql("SELECT final_path, file_hash FROM media_assets WHERE original_name = '0.jpg'")
+    (library.settings.storage / path).unlink()
+    library.sql("DELETE FROM media_assets WHERE original_name = '0.jpg'")
+    done = whole(library)
+    [one] = [one for one in done.differences.first if one.what == "gone"]
+    assert (one.name, (one.before or {})["file_hash"]) == (path, sha256)
+    assert done.differences.wrong == 1
 
 
 def test_a_dry_run_only_says_it(library: Bench) -> None:
