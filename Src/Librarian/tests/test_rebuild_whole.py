@@ -29,8 +29,6 @@ from Src.Library.overlay.changes import carry_out
 from Src.Library.rebuilding.beside import Beside, RebuildProblem
 from Src.Library.rebuilding.columns import COMPARED
 from Src.Library.rebuilding.differences import Differences
-from Src.Library.rebuilding.kept import Kept
-from Src.Library.rebuilding.placing import Placing
 from Src.Library.redating import shift_parameters
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
@@ -145,6 +143,16 @@ def library(bench: Bench) -> Bench:
     return bench
 
 
+@pytest.fixture
+def few(bench: Bench) -> Bench:
+    for number in range(3):
+        bench.drop(f"{number}.jpg", photo(number))
+    bench.drop("shot.jpg", photo(11))
+    bench.drop("shot.AAE", b"adjusted")
+    bench.ingest()
+    return bench
+
+
 def whole(bench: Bench, **options: Any) -> RebuiltWhole:
     return WholeRebuild(bench.settings, bench.database, **options).run()
 
@@ -255,30 +263,24 @@ def test_killed_anywhere_the_ledger_answers_as_before_and_the_next_run_goes_on(
     assert state(library) == damaged, said(found)
 
 
-@pytest.mark.parametrize("at", ["begun", "compared", "noted", "placed"])
-def test_cut_off_between_two_steps(library: Bench, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = state(library, KNOWABLE)
-    damage(library, random.Random(3))
-    damaged = state(library)
+def test_killed_when_all_is_in_place_it_is(few: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = state(few, KNOWABLE)
+    few.sql("UPDATE media_assets SET width = 7 WHERE original_name = '0.jpg'")
+    few.sql("DELETE FROM media_assets WHERE original_name = 'shot.jpg'")
+    damaged = state(few)
 
-    def die(*_: object, **__: object) -> None:
+    def die(_: Beside) -> None:
         raise Killed
 
-    where: dict[str, tuple[Any, str]] = {
-        "begun": (Rebuild, "run"),
-        "compared": (Placing, "put"),
-        "noted": (Kept, "note"),
-        "placed": (Beside, "clean_up"),
-    }
     with monkeypatch.context() as cut:
-        cut.setattr(*where[at], die)
+        cut.setattr(Beside, "clean_up", die)
         with pytest.raises(Killed):
-            whole(library)
-    assert state(library) == damaged if at != "placed" else state(library, KNOWABLE) == right
-    assert whole(library).resumed == (at != "placed")
-    assert state(library, KNOWABLE) == right
-    UndoneRebuild(library.settings, library.database).run()
-    assert state(library) == damaged
+            whole(few)
+    assert state(few, KNOWABLE) == right
+    done = whole(few)
+    assert not done.resumed and not done.differences.changes
+    UndoneRebuild(few.settings, few.database).run()
+    assert state(few) == damaged, "of the last that changed something"
 
 
 def test_what_others_do_meanwhile_is_not_lost(library: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,80 +321,78 @@ def test_what_others_do_meanwhile_is_not_lost(library: Bench, monkeypatch: pytes
     assert paths == set(vault_files(library.settings))
 
 
-def test_undo_leaves_what_was_changed_since(library: Bench) -> None:
-    library.sql("UPDATE media_assets SET width = 7 WHERE original_name IN ('0.jpg', '1.jpg')")
-    library.sql("DELETE FROM media_assets WHERE original_name IN ('2.jpg', 'shot.jpg')")
-    assert whole(library).differences.counts["added"] >= 2
-    library.sql("UPDATE media_assets SET width = 9 WHERE original_name = '1.jpg'")
-    decide(library, "2.jpg", decisions=[changes.rate(2)])
-    found = UndoneRebuild(library.settings, library.database).run()
-    widths = dict(
-        library.sql("SELECT original_name, width FROM media_assets WHERE original_name IN ('0.jpg', '1.jpg')")
-    )
+def test_undo_leaves_what_was_changed_since(few: Bench) -> None:
+    few.sql("UPDATE media_assets SET width = 7 WHERE original_name IN ('0.jpg', '1.jpg')")
+    few.sql("DELETE FROM media_assets WHERE original_name IN ('2.jpg', 'shot.jpg')")
+    assert whole(few).differences.counts["added"] >= 2
+    few.sql("UPDATE media_assets SET width = 9 WHERE original_name = '1.jpg'")
+    decide(few, "2.jpg", decisions=[changes.rate(2)])
+    found = UndoneRebuild(few.settings, few.database).run()
+    widths = dict(few.sql("SELECT original_name, width FROM media_assets WHERE original_name IN ('0.jpg', '1.jpg')"))
     assert widths == {"0.jpg": 7, "1.jpg": 9}
-    assert library.sql("SELECT rating FROM media_assets WHERE original_name = '2.jpg'") == [(2,)]
-    assert library.sql("SELECT FROM media_assets WHERE original_name = 'shot.jpg'") == []
+    assert few.sql("SELECT rating FROM media_assets WHERE original_name = '2.jpg'") == [(2,)]
+    assert few.sql("SELECT FROM media_assets WHERE original_name = 'shot.jpg'") == []
     assert found.counts["not put back"] == 2
 
 
-def test_what_has_gone_or_rotted_keeps_its_row_and_is_named(library: Bench) -> None:
-    before = state(library, KNOWABLE)
+def test_what_has_gone_or_rotted_keeps_its_row_and_is_named(few: Bench) -> None:
+    before = state(few, KNOWABLE)
     (gone, rotten) = (
-        library.sql(f"SELECT final_path FROM media_assets WHERE original_name = '{name}'")[0][0]
+        few.sql(f"SELECT final_path FROM media_assets WHERE original_name = '{name}'")[0][0]
         for name in ("0.jpg", "1.jpg")
     )
-    (library.settings.storage / gone).unlink()
-    bad = library.settings.storage / rotten
+    (few.settings.storage / gone).unlink()
+    bad = few.settings.storage / rotten
     content = bytearray(bad.read_bytes())
     content[-1] ^= 1
     bad.chmod(0o644)
     bad.write_bytes(content)
-    done = whole(library)
+    done = whole(few)
     assert [(one.what, one.name) for one in done.differences.first if one.what in ("gone", "other bytes")] == [
         ("other bytes", rotten),
         ("gone", gone),
     ]
     assert done.differences.wrong == 2 and done.differences.changes == 0
-    assert state(library, KNOWABLE) == before
+    assert state(few, KNOWABLE) == before
 
 
-def test_with_trust_in_what_did_not_change_little_is_read(library: Bench) -> None:
+def test_with_trust_in_what_did_not_change_little_is_read(few: Bench) -> None:
     """And what is read is compared. What the cache speaks for is believed, whatever its row says."""
-    library.sql(
+    few.sql(
         "INSERT INTO original_looks (asset_id, mtime_ns, ingested_at) SELECT id, 0, ingested_at FROM media_assets "
         "ON CONFLICT DO NOTHING"
     )
-    for path, id_ in library.sql("SELECT final_path, id FROM media_assets"):
-        mtime = os.stat(library.settings.storage / path).st_mtime_ns
-        library.sql(f"UPDATE original_looks SET mtime_ns = {mtime} WHERE asset_id = '{id_}'")
-    before = state(library, KNOWABLE)
-    count = len(library.rows())
-    [(touched,)] = library.sql("SELECT final_path FROM media_assets WHERE original_name = '0.jpg'")
-    os.utime(library.settings.storage / touched, ns=(1, 1))
-    library.sql("UPDATE media_assets SET width = 7 WHERE original_name = '0.jpg'")
-    done = whole(library, trust_cache=True)
+    for path, id_ in few.sql("SELECT final_path, id FROM media_assets"):
+        mtime = os.stat(few.settings.storage / path).st_mtime_ns
+        few.sql(f"UPDATE original_looks SET mtime_ns = {mtime} WHERE asset_id = '{id_}'")
+    before = state(few, KNOWABLE)
+    count = len(few.rows())
+    [(touched,)] = few.sql("SELECT final_path FROM media_assets WHERE original_name = '0.jpg'")
+    os.utime(few.settings.storage / touched, ns=(1, 1))
+    few.sql("UPDATE media_assets SET width = 7 WHERE original_name = '0.jpg'")
+    done = whole(few, trust_cache=True)
     assert done.rebuilt.believed == count - 1
-    assert (done.differences.counts["corrected"], state(library, KNOWABLE)) == (1, before)
+    assert (done.differences.counts["corrected"], state(few, KNOWABLE)) == (1, before)
 
 
-def test_what_only_the_signed_lists_know_is_named(library: Bench) -> None:
-    manifests_now(library.settings, library.database)
-    [(path, sha256)] = library.sql("SELECT final_path, file_hash FROM media_assets WHERE original_name = '0.jpg'")
-    (library.settings.storage / path).unlink()
-    library.sql("DELETE FROM media_assets WHERE original_name = '0.jpg'")
-    done = whole(library)
+def test_what_only_the_signed_lists_know_is_named(few: Bench) -> None:
+    manifests_now(few.settings, few.database)
+    [(path, sha256)] = few.sql("SELECT final_path, file_hash FROM media_assets WHERE original_name = '0.jpg'")
+    (few.settings.storage / path).unlink()
+    few.sql("DELETE FROM media_assets WHERE original_name = '0.jpg'")
+    done = whole(few)
     [one] = [one for one in done.differences.first if one.what == "gone"]
     assert (one.name, (one.before or {})["file_hash"]) == (path, sha256)
     assert done.differences.wrong == 1
 
 
-def test_a_dry_run_only_says_it(library: Bench) -> None:
-    damage(library, random.Random(1))
-    damaged = state(library)
-    done = whole(library, dry_run=True)
+def test_a_dry_run_only_says_it(few: Bench) -> None:
+    few.sql("UPDATE media_assets SET width = 7 WHERE original_name = '0.jpg'")
+    damaged = state(few)
+    done = whole(few, dry_run=True)
     assert done.differences.changes and not done.placed
-    assert state(library) == damaged
-    assert not whole(library).resumed
+    assert state(few) == damaged
+    assert not whole(few).resumed
 
 
 def test_a_ledger_without_originals_is_filled_where_it_is(library: Bench) -> None:
@@ -409,11 +409,11 @@ def test_a_ledger_without_originals_is_filled_where_it_is(library: Bench) -> Non
     assert set(library.rows()) == {path for path in vault_files(library.settings) if path in library.rows()}
 
 
-def test_the_place_beside_is_made_anew_for_other_tables(library: Bench) -> None:
-    beside = Beside(library.settings, library.database)
+def test_the_place_beside_is_made_anew_for_other_tables(bench: Bench) -> None:
+    beside = Beside(bench.settings, bench.database)
     beside.open()
     assert not beside.begin() and beside.begin()
-    library.sql(f"UPDATE {beside.name}.state SET schema_revision = '0001'")
+    bench.sql(f"UPDATE {beside.name}.state SET schema_revision = '0001'")
     beside.open()
     assert not beside.begin()
     with closing(beside.database()) as database, database.session() as session:
