@@ -344,7 +344,7 @@ def test_what_has_gone_or_rotted_keeps_its_row_and_is_named(few: Bench) -> None:
     (few.settings.storage / gone).unlink()
     bad = few.settings.storage / rotten
     content = bytearray(bad.read_bytes())
-    content[-1] ^= 1
+    content[-1] ^= 64
     bad.chmod(0o644)
     bad.write_bytes(content)
     done = whole(few)
