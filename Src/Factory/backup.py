@@ -38,9 +38,10 @@ _LOCK = 0x4C6564676572  # "Ledger": the advisory lock of the one backup or resto
 _SERVICE_DATABASE = "postgres"  # where one stands who works on the ledger's database from outside
 _NAME_LIMIT = 63  # bytes in PostgreSQL's names
 
-_COUNTS = """
+_BESIDE = "public_rebuild"  # the schema in which a rebuild works (`Src/Library/rebuilding`): it can be made again
+_COUNTS = f"""
 SELECT format('SELECT %L, count(*) FROM %I.%I', tablename, schemaname, tablename) FROM pg_tables
-WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema', '{_BESIDE}')
 AND has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT') ORDER BY schemaname, tablename \\gexec
 """
 
@@ -232,7 +233,8 @@ def _without_visitors(programs: PostgresPrograms, database: str) -> Iterator[Non
 
 def _dump(programs: PostgresPrograms, snapshot: str, file: IO[bytes]) -> None:
     try:
-        programs.run("pg_dump", "--format=custom", f"--snapshot={snapshot}", database=programs.database, to=file)
+        options = ("--format=custom", f"--snapshot={snapshot}", f"--exclude-schema={_BESIDE}")
+        programs.run("pg_dump", *options, database=programs.database, to=file)
     except PostgresFailure as error:
         if _FOR_SUPERUSERS.search(str(error)) is None:
             raise

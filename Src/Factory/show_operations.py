@@ -59,7 +59,8 @@ def _resume(settings: Settings, one: Operation, *, as_json: bool) -> int:
             as_json=as_json,
         )
     if one.kind == "rebuild":
-        return run_rebuild(settings, missing=True, dry_run=False, as_json=as_json)
+        flags = {name: bool(given.get(name)) for name in ("missing", "trust_cache", "dry_run")}
+        return run_rebuild(settings, **flags, as_json=as_json)
     if one.kind == "verify":
         return run_verify(
             settings,

@@ -12,8 +12,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -33,6 +32,8 @@ from Src.Librarian.passage import (
 )
 from Src.Librarian.read.reader_pool import ReaderPool
 from Src.Librarian.rebuild_companions import StandingCompanions, companion_in
+from Src.Librarian.rebuild_relations import relate_days
+from Src.Librarian.rebuilt import Listed, Rebuilt
 from Src.Librarian.record import ledger_entry, statements
 from Src.Librarian.record.journal import Journal
 from Src.Librarian.record.recorder import Recorder
@@ -58,49 +59,15 @@ from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.settings import Settings
 from Src.Shared.vault_marker import MARKER
 
+__all__ = ["Listed", "Rebuild", "Rebuilt"]
+
 logger = logging.getLogger(__name__)
 
-LISTED = 10_000  # of each kind that are named; the rest is only counted
+Believed = Callable[[Mapping[str, FileState]], Collection[str]]  # of these originals, those that need not be read
+
 _TICK = 0.2
 _PAGE = 1000  # paths or rows that are asked of the ledger at once
 _TEMPORARY = re.compile(r"\.factory-copy-.*|\.photo-factory-vault\.new", re.DOTALL)
-
-
-@dataclass(slots=True)
-class Listed:
-    """Files of one kind: how many, and the first of them with a word on each."""
-
-    count: int = 0
-    files: list[dict[str, str]] = field(default_factory=list)
-
-    def add(self, path: str, why: str) -> None:
-        self.count += 1
-        if len(self.files) < LISTED:
-            self.files.append({"path": to_ledger(path), "why": why})
-
-
-@dataclass(slots=True)
-class Rebuilt:
-    """What a rebuild has found and done. Paths are relative to the storage root."""
-
-    dry_run: bool
-    from_nothing: bool = False  # the ledger had no originals
-    complete: bool = False
-    files: int = 0  # in the vault
-    bytes: int = 0  # of what was filed
-    filed: int = 0
-    moved: int = 0  # filed: their row named another path, at which nothing stands
-    replayed: int = 0  # entries of the journal
-    decided: int = 0  # decisions that only the overlay beside the vault had
-    undecided: Listed = field(default_factory=Listed)  # lines of it that cannot be read
-    other_day: Listed = field(default_factory=Listed)  # filed: they tell another day than their folder's
-    companions: int = 0  # filed: files that belong to an original beside them
-    twice: Listed = field(default_factory=Listed)
-    not_media: Listed = field(default_factory=Listed)
-    temporary: Listed = field(default_factory=Listed)
-    unknown: Listed = field(default_factory=Listed)
-    failed: Listed = field(default_factory=Listed)
-    gone: Listed = field(default_factory=Listed)  # rows whose file has gone
 
 
 class Rebuild:
@@ -112,10 +79,16 @@ class Rebuild:
         database: Database,
         *,
         dry_run: bool = False,
+        beside: bool = False,
+        believed: Believed | None = None,
     ) -> None:
+        """`beside`: the database is a place beside the ledger, which goes on meanwhile; the journal is the ledger's.
+        `believed` gives the rows of what it returns to that place itself."""
         self._settings = settings
         self._database = database
         self._dry_run = dry_run
+        self._beside = beside
+        self._believed = believed
         self.progress: Progress | None = None
         self._vault = Vault(settings.storage)
         self._journal = Journal(self._vault.state / "journal")
@@ -133,6 +106,7 @@ class Rebuild:
         self._seen: dict[str, Kept] = {}  # by hash, in a dry run: what would have a row by now
         self._stopping = threading.Event()
         self._at = ""
+        self._days: set[str] = set()  # in whose folders something was filed
         self.done = Rebuilt(dry_run)
 
     def stop(self) -> None:
@@ -143,7 +117,8 @@ class Rebuild:
         """Files everything. Raises WrongLedger, VaultTrouble, LedgerUnavailable; it can be run again."""
         done = self.done
         try:
-            self._database.ensure_ready()
+            if not self._beside:
+                self._database.ensure_ready()
             if self._dry_run:
                 self._vault.check()
             done.from_nothing = self._belonging.take(self._database, changes=not self._dry_run)
@@ -156,17 +131,27 @@ class Rebuild:
                 self._work_off(3 * self._settings.batch_size)
             self._work_off(0)
             self._settle_companions()
-            self._list_gone()
+            if not self._beside:
+                self._list_gone()
             if not self._dry_run and not self._stopping.is_set():
-                with self._vault.lock():
-                    done.replayed = self._recorder.catch_up()
+                if not self._beside:
+                    with self._vault.lock():
+                        done.replayed = self._recorder.catch_up()
                 self._vault.check()
+                self._relate()
                 self._bring_back_decisions()
                 self._belonging.rebuilt(self._database)
             done.complete = not self._stopping.is_set()
         finally:
             self._readers.close()
         return done
+
+    def _relate(self) -> None:
+        with self._session() as session:
+            if self._beside or self.done.from_nothing:  # a run that was killed has filed some of them
+                relate_days(session, None)
+            elif self._days:
+                relate_days(session, self._days)
 
     def _bring_back_decisions(self) -> None:
         """What people have decided about the originals, from the overlay's files beside the vault."""
@@ -187,8 +172,12 @@ class Rebuild:
             self.done.files += len(some)
             with self._session() as session:
                 known = _with_row(session, list(some))
-            for path, state in some.items():
-                if path not in known and path not in journaled:
+            new = {path: state for path, state in some.items() if path not in known and path not in journaled}
+            if self._believed is not None:
+                known |= (believed := set(self._believed(new)))
+                self.done.believed += len(believed)
+            for path, state in new.items():
+                if path not in known:
                     yield IncomingFile(f"{top.path}/{path.partition('/')[2]}", path, state, "vault", top)
             self._tell()
 
@@ -249,7 +238,7 @@ class Rebuild:
                 continue
             match inspection:
                 case Inspected():
-                    media.append(inspection)
+                    media.append(self._with_its_own_words(inspection))
                 case NotMedia():
                     self.done.not_media.add(path, "not a photo or video by its content")
                 case Unreadable():
@@ -259,6 +248,14 @@ class Rebuild:
                 case _:
                     self.done.failed.add(path, "it is being written to; run this again later")
         self._file(media)
+
+    def _with_its_own_words(self, found: Inspected) -> Inspected:
+        """Without those of an XMP file that is more another's."""
+        used, path = found.metadata.sidecar, found.file.original_path
+        with vault_trouble(f"read the vault {self._vault.originals}"):
+            if used is None or self._standing.is_own(path, used.name):
+                return found
+        return found._replace(metadata=used.without)
 
     def _settle_companions(self) -> None:
         """What belongs to an original beside it. A film's picture that belongs to none is an original itself."""
@@ -349,6 +346,7 @@ class Rebuild:
                 if new:
                     assets = [entry.asset for entry in new if entry.asset is not None]
                     session.execute(insert(ASSETS), assets)
+                    statements.insert_tags(session, new)
                     settle(session, [asset["file_hash"] for asset in assets])  # decided before its row was lost
                 for entry in moved:
                     assert entry.asset is not None
@@ -410,6 +408,7 @@ class Rebuild:
             self.done.filed += 1
             self.done.bytes += entry.asset["file_size"]
             path = from_ledger(entry.asset["final_path"])
+            self._days.add(path.split("/")[2])
             day = entry.asset["captured_at"].date().isoformat()
             if path.split("/")[2] != day:
                 self.done.other_day.add(path, f"tells {day} ({entry.asset['date_source']})")
@@ -466,7 +465,7 @@ def _entry(found: Inspected, gone: Kept | None) -> LedgerEntry:
     if path.split("/")[2] != day:
         told.append(f"it states {day} ({metadata.date_source}), and stays in its folder")
     event = ledger_entry.event_row(file, "rebuilt", sha256=found.sha256, final_path=path, message="; ".join(told))
-    return LedgerEntry(event, ledger_entry.asset_row(found, path))
+    return LedgerEntry(event, ledger_entry.asset_row(found, path), tags=ledger_entry.tags(found))
 
 
 def _with_row(session: Session, paths: Sequence[str]) -> set[str]:

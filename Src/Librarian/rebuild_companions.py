@@ -41,11 +41,18 @@ class StandingCompanions:
 
     def beside(self, one: ByItself) -> list[str]:
         """The paths of what it may belong to, the best first. Raises OSError."""
-        folder, name = os.path.split(one.file.original_path)
+        return self._ranked(one.file.original_path, _kind(one))
+
+    def is_own(self, path: str, sidecar: str) -> bool:
+        """Whether nothing beside an original has a better right to the XMP file of that name. Raises OSError."""
+        ranked = self._ranked(f"{os.path.dirname(path)}/{sidecar}", "xmp")
+        return not ranked or ranked[0] == path
+
+    def _ranked(self, path: str, kind: CompanionKind) -> list[str]:
+        folder, name = os.path.split(path)
         if self._names[0] != folder:
             with self._vault.opened(folder) as fd:
                 self._names = folder, os.listdir(fd)
-        kind = _kind(one)
         ranks = [(rank, other) for other in self._names[1] if (rank := stands_beside(kind, name, other)) is not None]
         return [f"{folder}/{other}" for _, other in sorted(ranks)]
 

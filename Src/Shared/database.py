@@ -73,14 +73,17 @@ class Database:
         service: str = "photo-factory",
         answer_limit: float = 30.0,
         new: NewLedger = "of a new factory",
+        search_path: str | None = None,
     ) -> None:
         """`new`: which ledger may be made where there is none. A person may ask for another one of this kind for a
-        vault that has originals, or for one of another kind."""
+        vault that has originals, or for one of another kind. `search_path`: SQL, where tables are looked for, of a
+        ledger that is ready."""
         self._limits = settings.limits
         self.embedded = embedded_ledger(settings, new)
         self._configured_url = settings.database_url
         self._service = service
         self._answer_limit = answer_limit
+        self._search_path = search_path
         self._mutex = threading.RLock()
         self._engine: Engine | None = None
         self._engine_url = ""
@@ -185,6 +188,8 @@ class Database:
         arguments = connect_arguments(self._limits, self._service, self._answer_limit)
         engine = create_engine(url, **pool, connect_args=arguments)
         limits = session_limits(self._limits, self._answer_limit)
+        if self._search_path is not None:
+            limits = f"{limits}; SET search_path = {self._search_path}"
 
         @event.listens_for(engine, "connect")
         def set_limits(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

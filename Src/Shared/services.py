@@ -119,7 +119,7 @@ SERVICES = (
                 "operations": ("SELECT", "INSERT", "UPDATE"),
                 "hash_cache": ("SELECT", "INSERT", "UPDATE", "DELETE"),
             },
-            functions=("ask_for_retry", "take_from_library"),
+            functions=("ask_for_retry", "take_from_library", "open_rebuild", "close_rebuild", "forget_rebuilt"),
             also_connects=("factory",),  # the commands that work on photos or look at them
         ),
         secrets=("plate_id",),

@@ -6,8 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-import pytest
-
 from Src.Shared.postgres.embedded import EmbeddedPostgres
 from Src.Testing.patience import wait_until
 from Stack.tests.conftest import ExternalLedger
@@ -154,11 +152,6 @@ def test_up_tells_of_a_lost_ledger_and_goes_on_by_itself_once_it_is_made_anew(fa
         wait_until(lambda: not any(factory.inbox.iterdir()), 2 * LIMIT, "the inbox is served")
         wait_until(lambda: factory.asked("SELECT 1 FROM system_status WHERE status = 'OK'"), LIMIT)
     assert factory.filed() == 3
-
-
-@pytest.mark.parametrize("arguments", [("rebuild",), ("rebuild", "--dry-run")])
-def test_rebuild_wants_to_be_told_what(bare_factory: Factory, arguments: tuple[str, ...]) -> None:
-    assert "--missing" in refused(bare_factory.run(*arguments))
 
 
 def test_an_original_that_somebody_removes_is_told(factory: Factory) -> None:

@@ -198,7 +198,11 @@ CALLS: dict[str, list[tuple[str, ExitCode]]] = {
     ],
     "safe": [("--json FOLDER", ExitCode.FOUND), ("--copies 1 FOLDER", ExitCode.WRONG), ("OLD", ExitCode.WRONG)],
     "account": [("FOLDER", ExitCode.FOUND), ("--json PHOTO", ExitCode.WRONG), ("", ExitCode.WRONG)],
-    "rebuild": [("", ExitCode.WRONG), ("--missing --dry-run --json", ExitCode.WELL)],
+    "rebuild": [
+        ("--undo --missing", ExitCode.WRONG),
+        ("--missing --dry-run --json", ExitCode.WELL),
+        ("--json", ExitCode.WELL),
+    ],
     "operations": [("--json", ExitCode.WELL), ("resume 00000000", ExitCode.WRONG), ("more", ExitCode.WRONG)],
     "psql": [("-c SELECT", ExitCode.WELL), ("-c nonsense", ExitCode.FOUND)],
     "password": [("", ExitCode.WELL), ("--log-out-all --json", ExitCode.WELL)],

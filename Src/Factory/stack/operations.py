@@ -27,7 +27,8 @@ def run_operations(stack: Stack, *, words: Sequence[str], as_json: bool) -> int:
         run_factory(librarian, "operations", [*json_, "--", *words] if words else json_)
     one = _named(librarian, words[1])
     if one["kind"] == "rebuild":
-        run_factory(librarian, REBUILD.name, ["--missing", *json_])
+        flags = {name: bool(one["parameters"].get(name)) for name in ("missing", "trust_cache", "dry_run")}
+        run_factory(librarian, REBUILD.name, REBUILD.words({**flags, "undo": False, "as_json": as_json}))
     if one["kind"] == "verify":
         given = {"quick": False, "restore_from": None, "accept_moves": False, "as_json": as_json, **one["parameters"]}
         if given["restore_from"] is not None:

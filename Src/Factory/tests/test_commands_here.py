@@ -123,7 +123,12 @@ CALLS: dict[str, list[tuple[str, ExitCode]]] = {
         ("", WRONG),
     ],
     "account": [("FOLDER", FOUND), ("--json --read --within 30 FOLDER", FOUND), ("PHOTO", WRONG), ("", WRONG)],
-    "rebuild": [("", WRONG), ("--missing --dry-run", WRONG)],
+    "rebuild": [
+        ("--missing --dry-run", WRONG),  # there is no vault yet
+        ("--undo --json", WRONG),
+        ("--undo --missing", WRONG),
+        ("--missing --trust-cache", WRONG),
+    ],
     "operations": [("", WELL), ("--json", WELL), ("discard 00000000", WRONG), ("resume", WRONG), ("more", WRONG)],
     "psql": [("-c SELECT", WELL), ("-c nonsense", FOUND)],
     "password": [("", WRONG), ("--log-out-all --json", WELL)],
@@ -216,6 +221,10 @@ def test_a_photo_is_found_backed_up_and_restored(here: Here, factory_settings: S
     assert here.run("ingest").returncode == WELL
     assert here.run("find", "a.jpg").returncode == WELL
     assert here.run("rebuild", "--missing", "--json").returncode == WELL
+    said = json.loads(here.run("rebuild", "--json").stdout)
+    assert (said["placed"], said["differences"]["count"], said["failed"]["count"]) == (True, 0, 0)
+    assert here.run("rebuild", "--trust-cache", "--dry-run").returncode == WELL
+    assert here.run("rebuild", "--undo").returncode == WRONG, "nothing was changed"
     assert here.run("backup", target).returncode == WELL
     assert here.run("restore", target).returncode == WRONG, "the ledger holds an original"
     assert here.run("restore", "--force", target).returncode == WELL

@@ -122,7 +122,7 @@ def ingested(found: Inspected, final_path: str) -> LedgerEntry:
     asset = asset_row(found, final_path)
     message = _renamed(asset["original_name"], asset["final_path"])
     event = event_row(found.file, "ingested", sha256=found.sha256, final_path=final_path, message=message)
-    return LedgerEntry(event, asset, _sidecar_row(found), _tags(found))
+    return LedgerEntry(event, asset, _sidecar_row(found), tags(found))
 
 
 def restored(found: Inspected, final_path: str, damaged: str | None = None) -> LedgerEntry:
@@ -192,7 +192,8 @@ def _text(value: str | None) -> str | None:
     return plain_text(value) if value is not None else None
 
 
-def _tags(found: Inspected) -> tuple[str, ...]:
+def tags(found: Inspected) -> tuple[str, ...]:
+    """The words of an original, as its file and what it believes say."""
     return tuple(word for tag in found.metadata.words.tags if (word := plain_text(tag)))
 
 

@@ -87,6 +87,16 @@ def settle(session: Session, hashes: Collection[str]) -> int:
     return _apply(session, latest)
 
 
+def settle_albums(session: Session) -> None:
+    """Makes albums what the ledger's own events say of them: before originals are settled, which go into them."""
+    asked = select(OverlayEvent.field, OverlayEvent.before, OverlayEvent.after).where(OverlayEvent.file_hash.is_(None))
+    latest: dict[Key, Any] = {}
+    for name, before, after in session.execute(asked.order_by(OverlayEvent.seq)):
+        if name in _STATES:
+            latest[key_of(None, name, before, after)] = (before, after)
+    _apply(session, latest)
+
+
 def _apply(session: Session, latest: dict[Key, Any]) -> int:
     hashes = sorted({key.file_hash for key in latest if key.file_hash is not None})
     now = values(session, hashes, lock=True) if hashes else {}

@@ -127,6 +127,9 @@ NEVER_TOO = {
         "DELETE FROM tombstones",
         "INSERT INTO file_moves (id) VALUES (gen_random_uuid())",
         "SELECT take_from_library('{}')",
+        "SELECT open_rebuild()",
+        "SELECT close_rebuild()",
+        "SELECT forget_rebuilt('{}', '{}', '{}')",
         "DELETE FROM hash_cache",
     ),
 }
