@@ -10,6 +10,7 @@ from Src.Factory import report
 from Src.Factory.operate import looking, operating, say_stopped
 from Src.Factory.problems import Problem
 from Src.Factory.progress import progress_shown
+from Src.Factory.verify_events import verify_events
 from Src.Librarian.record.journal import Journal
 from Src.Library.belonging import Belonging
 from Src.Library.custody.manifests.checking import CheckedManifests, check_manifests
@@ -27,8 +28,21 @@ _ANSWER_LIMIT = 300.0  # seconds: to put a million originals into order takes so
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def run_verify(settings: Settings, *, quick: bool, sample: str | None, budget: str | None, as_json: bool) -> int:
+def run_verify(
+    settings: Settings,
+    *,
+    quick: bool,
+    sample: str | None,
+    budget: str | None,
+    events: bool,
+    accept: str | None,
+    as_json: bool,
+) -> int:
     """Verifies; the exit code. Raises Problem, WrongLedger, VaultTrouble, LedgerUnavailable."""
+    if events or accept is not None:
+        if quick or sample is not None or budget is not None or not events:
+            raise Problem("verify: --events is a run of its own, and --accept goes with it")
+        return verify_events(settings, accept=accept, as_json=as_json)
     plan = plan_of(quick=quick, sample=sample, budget=budget)
     database = Database(settings, service="factory", answer_limit=_ANSWER_LIMIT)
     try:

@@ -1,4 +1,7 @@
-"""The signed lists of days and the seals of events, between two batches of the inbox: at most a minute behind, and never in a photo's way."""
+"""The signed lists of days and the seals of events, between two batches of the inbox.
+
+At most a minute behind, and never in a photo's way.
+"""
 
 from __future__ import annotations
 

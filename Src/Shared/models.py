@@ -450,7 +450,7 @@ class EventSeal(Base):
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # 1, 2, 3, ...
     event: Mapped[str] = mapped_column(Text)  # fate: of ingest_events; decision: of overlay_events; note: of seal_notes
     event_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
-    written_at: Mapped[datetime | None] = mapped_column(INSTANT)  # by the database's clock; None: before there were seals
+    written_at: Mapped[datetime | None] = mapped_column(INSTANT)  # None: before there were seals
     event_hash: Mapped[bytes] = mapped_column(LargeBinary)  # SHA-256 of its canonical line; zeros: it was gone by then
     seal: Mapped[bytes] = mapped_column(LargeBinary)
 

@@ -12,6 +12,8 @@ VERIFY = Command(
         Flag("--quick", "Look at names, sizes, times and modes; read only what these do not speak for.", "quick"),
         Option("--sample", "N", "Read so many originals, taken by chance; it says what that proves.", "sample"),
         Option("--budget", "TIME", "Read for so long, as 90s, 30m or 2h: what was read longest ago first.", "budget"),
+        Flag("--events", "Compare what became of each file, and each decision, with their seals.", "events"),
+        Option("--accept", "WHY", "With --events: sign that you know of what is lost, or came late.", "accept"),
         JSON,
     ),
 )

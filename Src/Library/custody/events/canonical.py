@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 NOTHING = bytes(32)  # before the first seal; and the hash of an event that was gone before it was sealed
 
-_MOMENT = "YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\""
+_MOMENT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
 def moment(column: str) -> str:
@@ -25,7 +25,7 @@ def moment(column: str) -> str:
     return f"to_char({column} AT TIME ZONE 'UTC', '{_MOMENT}')"
 
 
-# By kind: the table, and what of a row is sealed, in that order. (`is_mirrored` and `is_in_xmp` are no part of an event.)
+# By kind: the table, and what of a row is sealed, in that order. (`is_mirrored`, `is_in_xmp` are no part of an event.)
 _TABLES = {"fate": "ingest_events", "decision": "overlay_events", "note": "seal_notes"}
 _SEALED: dict[str, dict[str, str]] = {
     "fate": {

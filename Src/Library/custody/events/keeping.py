@@ -1,8 +1,8 @@
 """Seals events and has the signed lists say so, for whoever has the manifests open.
 
 First the seals are committed, then their last one goes into the list of the day. Whoever is killed in between leaves a
-head that is not signed yet, which the next one signs. So every head in the lists was in the ledger at that time: one that
-it lacks now, it has lost.
+head that is not signed yet, which the next one signs. So every head in the lists was in the ledger at that time: one
+that it lacks now, it has lost.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def _began(session: Session, store: Store) -> Note | None:
             return _note(f"Storage/Manifests/{path}, which had the last seal, is gone; it is written anew")
     if lost is not None and not sealing.has(session, lost) and not sealing.is_noted(session, lost):
         return _note(
-            f"this database does not have the seal {lost.number}, which {path} has as the last one: it was made anew, or "
-            "restored from an older backup, or its events were changed",
+            f"this database does not have the seal {lost.number}, which {path} has as the last one: it was made anew, "
+            "or restored from an older backup, or its events were changed",
             lost,
         )
     return _note("the first of this database") if last is None else None

@@ -1,8 +1,8 @@
 """Sealed events: each fate and each decision gets the hash of the one before, in the order in which they were written.
 
-A trigger puts each new event into a queue, which only ever grows at its end: nobody waits, and what is committed late is
-sealed late, whatever its id. Events that are there already are in the queue from the beginning, without the time at which
-they were written, which nobody knows. Who seals comes later: here no row of an event is changed.
+A trigger puts each new event into a queue, which only ever grows at its end: nobody waits, and what is committed late
+is sealed late, whatever its id. Events that are there already are in the queue from the beginning, without the time at
+which they were written, which nobody knows. Who seals comes later: here no row of an event is changed.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ def upgrade() -> None:
         sa.Column("is_signed", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.CheckConstraint("length(seal) = 32", name="ck_seal_heads_seal"),
     )
-    op.create_index(
-        "ix_seal_heads_not_signed", "seal_heads", ["number"], postgresql_where=sa.text("NOT is_signed")
-    )
+    op.create_index("ix_seal_heads_not_signed", "seal_heads", ["number"], postgresql_where=sa.text("NOT is_signed"))
     op.create_table(
         "seal_notes",
         sa.Column("id", _UUID, primary_key=True),
