@@ -5,7 +5,7 @@ from __future__ import annotations
 from Src.Factory import report
 from Src.Factory.operate import looking
 from Src.Factory.problems import Problem
-from Src.Factory.progress import Step, progress_shown
+from Src.Factory.progress import Show, Step, progress_shown
 from Src.Library.belonging import Belonging
 from Src.Library.custody.events.checking import check_events
 from Src.Library.custody.events.found import CheckedEvents, Wrong
@@ -65,8 +65,7 @@ def verify_events(settings: Settings, *, accept: str | None, as_json: bool) -> i
     return ExitCode.WELL if found.is_well else ExitCode.FOUND
 
 
-def _check(settings: Settings, vault: Vault, database: Database, show: object, stop: list[bool]) -> CheckedEvents:
-    assert callable(show)
+def _check(settings: Settings, vault: Vault, database: Database, show: Show, stop: list[bool]) -> CheckedEvents:
     return check_events(
         vault,
         database,
@@ -91,9 +90,7 @@ def _print(found: CheckedEvents, *, stopped: bool) -> None:
         report.heading("Nothing is wrong." if found.sealed else "Nothing is sealed yet.")
     else:
         report.heading("Something is wrong. Nothing was changed.")
-    signed = (
-        f", up to {found.signed:,} in the signed lists" if found.signed else ", none of them in the signed lists yet"
-    )
+    signed = f", up to {found.signed:,} in the signed lists" if found.signed else ", none of them in a signed list yet"
     report.line("sealed", counted(found.sealed, "event") + (signed if found.sealed else ""))
     if found.waiting:
         report.line("not yet", f"{counted(found.waiting, 'event')} not sealed yet, so nothing proves them", "yellow")
@@ -114,8 +111,8 @@ def _print(found: CheckedEvents, *, stopped: bool) -> None:
         report.line("accepted", f"{found.accepted:,} of these things, by a person: see the notes")
     if found.counts["lost"] or found.counts["backdated"]:
         report.say(
-            "If the database was restored from a backup or made anew, or was away while files came in, sign that you know: "
-            "./factory verify --events --accept 'WHY'. Else restore a newer backup."
+            "If the database was made anew or restored from a backup, or was away while files came in, sign that you "
+            "know: ./factory verify --events --accept 'WHY'. Else restore a newer backup."
         )
     if found.head is not None:
         report.line("last seal", f"{found.head[0]:,}: {found.head[1]}")
