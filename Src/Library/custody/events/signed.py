@@ -34,7 +34,7 @@ def read_signed_heads(vault: Vault) -> SignedHeads:
     """While nobody writes, where that can be had. Raises VaultTrouble."""
     found = SignedHeads()
     with (
-        _undisturbed(vault),
+        undisturbed(vault),
         ManifestFolder.opened(vault.storage) as folder,
         vault_trouble(f"read {vault.storage / FOLDER}"),
     ):
@@ -44,7 +44,7 @@ def read_signed_heads(vault: Vault) -> SignedHeads:
 
 
 @contextmanager
-def _undisturbed(vault: Vault) -> Iterator[None]:
+def undisturbed(vault: Vault) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(lock_of_manifests(vault))
