@@ -40,9 +40,10 @@ _GONE = text(f"""
         FROM tombstones WHERE file_hash = :hash
 """)
 _EVENTS = text("""
-    SELECT 'fate' AS event, id, happened_at FROM ingest_events WHERE file_hash = :hash
-    UNION ALL SELECT 'decision', id, happened_at FROM overlay_events WHERE file_hash = :hash
-    ORDER BY happened_at, id
+    SELECT event, id FROM (
+        SELECT 'fate' AS event, id, happened_at FROM ingest_events WHERE file_hash = :hash
+        UNION ALL SELECT 'decision', id, happened_at FROM overlay_events WHERE file_hash = :hash
+    ) AS about ORDER BY happened_at, id
 """)
 _SEALS = text("SELECT event_id, number FROM event_seals WHERE event_id = ANY (:ids) ORDER BY number")
 _HEAD = text(
@@ -130,7 +131,7 @@ def certificate(session: Session, vault: Vault, sha256: str) -> dict[str, Any] |
         made |= {"key": None, "chain": None} if found is None else found.head()
         made["lists_trouble"] = trouble if found is None else None
         made["signed_line"] = None if found is None or row is None else _signed_line(found, row["final_path"], sha256)
-        made |= _sealed(session, found, [(event, id_) for event, id_, _ in events])
+        made |= _sealed(session, found, [(event, id_) for event, id_ in events])
         used = {} if found is None else found.used
         made["lists"] = {path: {"text": one.text, "signature": one.signature} for path, one in sorted(used.items())}
     return made

@@ -57,6 +57,12 @@ def are_waiting(session: Session) -> bool:
     return session.execute(select(_WAITING.c.seq).limit(1)).first() is not None
 
 
+def are_waiting_within(session: Session, seconds: float) -> bool:
+    """Whether any event was written in the last seconds and waits still."""
+    since = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    return session.execute(select(_WAITING.c.seq).where(_WAITING.c.written_at >= since).limit(1)).first() is not None
+
+
 def last_seal(session: Session) -> Head | None:
     row = session.execute(select(_SEALS.c.number, _SEALS.c.seal).order_by(_SEALS.c.number.desc()).limit(1)).first()
     return None if row is None else Head(row[0], bytes(row[1]))
