@@ -58,9 +58,9 @@ def run_certificate(settings: Settings, *, name: str, page: str | None, as_json:
     with contextlib.closing(database):
         database.ensure_ready()
         vault.check()
+        Belonging(settings, vault).establish(database)
         with database.session() as session:
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            Belonging(settings, vault).check(session)
             sha256 = _meant(settings, session, name)
             made = None if sha256 is None else certificate(session, vault, sha256)
     if made is None:

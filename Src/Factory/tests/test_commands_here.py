@@ -107,7 +107,11 @@ CALLS: dict[str, list[tuple[str, ExitCode]]] = {
         ("--sample 0", WRONG),
         ("--budget soon", WRONG),
         ("--budget 0", WRONG),
+        ("--events --json", WRONG),
+        ("--events --quick", WRONG),
+        ("--accept words", WRONG),
     ],
+    "certificate": [("a.jpg", WRONG), ("--json --page NEW a.jpg", WRONG), ("", WRONG)],  # there is no vault yet
     "safe": [
         ("PHOTO", FOUND),  # there is no vault yet
         ("--json --read --within 30 --copies 0 --receipt NEW PHOTO", FOUND),
