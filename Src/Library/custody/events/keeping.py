@@ -25,6 +25,7 @@ from Src.Shared.person import login_name
 logger = logging.getLogger(__name__)
 
 _STEPS = 5  # at once: some quarter of a second
+_FIRST = "the first of this database"
 
 
 def are_due(session: Session, refused: set[str]) -> bool:
@@ -53,9 +54,9 @@ def seal_waiting(
                 if note is None and not sealing.are_waiting(session):
                     break
                 if step == 0 and (began := _began(session, store)) is not None:
-                    logger.log(logging.ERROR if began.lost else logging.INFO, "%s", began.message)
+                    if began.message != _FIRST:
+                        logger.error("%s; ./factory verify --events says more", began.message)
                     done += sealing.seal_some(session, now(), began, 0)
-                    session.flush()
             with database.session() as session:
                 done += sealing.seal_some(session, now(), note)
                 note = None
@@ -88,7 +89,7 @@ def _began(session: Session, store: Store) -> Note | None:
             content = store.standing(path)
             lost = heads.read(content)[-1] if content else None
         except (NotOurs, ValueError, IndexError):
-            return None if last is not None else _note("the first of this database")
+            return None if last is not None else _note(_FIRST)
         if lost is None:
             return _note(f"Storage/Manifests/{path}, which had the last seal, is gone; it is written anew")
     if lost is not None and not sealing.has(session, lost) and not sealing.is_noted(session, lost):
@@ -97,7 +98,7 @@ def _began(session: Session, store: Store) -> Note | None:
             "or restored from an older backup, or its events were changed",
             lost,
         )
-    return _note("the first of this database") if last is None else None
+    return _note(_FIRST) if last is None else None
 
 
 def _note(message: str, lost: Head | None = None) -> Note:

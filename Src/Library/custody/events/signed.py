@@ -18,6 +18,8 @@ from Src.Library.custody.manifests.store import PUBLIC_KEY, lock_of_manifests, n
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble, vault_trouble
 
+ANEW = f"put it back from a backup, or move the folder Storage/{FOLDER} away, and ./factory up writes all of it anew"
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,7 +74,7 @@ def _read(vault: Vault, folder: ManifestFolder, found: SignedHeads) -> None:
         except OSError as error:
             found.wrong[path] = unreadable(error)
         except (NotOurs, ValueError) as problem:
-            found.wrong[path] = f"{problem}: put it back from a backup, or move it away"
+            found.wrong[path] = f"{problem}: {ANEW}"
 
 
 def _public_key(vault: Vault, folder: ManifestFolder) -> PublicKey | None:
