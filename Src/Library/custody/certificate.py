@@ -186,7 +186,7 @@ def _signed_line(found: _Lists, final_path: str, sha256: str) -> dict[str, str] 
 
 
 def _sealed(session: Session, found: _Lists | None, events: Sequence[tuple[str, uuid.UUID]]) -> dict[str, Any]:
-    """Each event with its number, and for each head that they need: the links from the first of them up to it."""
+    """Each event with its number, in that order, and for each head that they need: the links up to it."""
     lines_by_id = lines_of(session, events)
     asked = session.execute(_SEALS, {"ids": [id_ for _, id_ in events]}).all() if events else []
     numbers: dict[uuid.UUID, int] = dict(asked)
@@ -203,7 +203,9 @@ def _sealed(session: Session, found: _Lists | None, events: Sequence[tuple[str, 
     return {
         "events": [
             {"line": line, "number": numbers.get(id_), "state": _state(line, numbers.get(id_), hashes)}
-            for _, id_ in events
+            for _, id_ in sorted(
+                events, key=lambda event: numbers.get(event[1], len(events) + max(numbers.values(), default=0))
+            )
             for line in [lines_by_id[id_]]
         ],
         "stretches": stretches,
