@@ -34,9 +34,9 @@ def run_verify(
     quick: bool,
     sample: str | None,
     budget: str | None,
-    events: bool,
-    accept: str | None,
     as_json: bool,
+    events: bool = False,
+    accept: str | None = None,
 ) -> int:
     """Verifies; the exit code. Raises Problem, WrongLedger, VaultTrouble, LedgerUnavailable."""
     if events or accept is not None:

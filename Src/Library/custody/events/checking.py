@@ -146,7 +146,10 @@ class _Check:
             rows = self._session.execute(_SEALS, {"after": after, "limit": _AT_ONCE}).all()
             if not rows:
                 return
-            page = [_Seal(*row[:4], bytes(row[4]), bytes(row[5]), row[6]) for row in rows]
+            page = [
+                _Seal(number, event, event_id, written, bytes(hash_), bytes(seal), written_at)
+                for number, event, event_id, written, hash_, seal, written_at in rows
+            ]
             after = page[-1].number
             yield page
 
