@@ -11,8 +11,8 @@ from sqlalchemy.exc import DBAPIError
 from Src.Factory.operate import stoppable
 from Src.Factory.progress import Step, progress_shown
 from Src.Librarian.watch.inbox_lock import InboxLock
-from Src.Library.custody.events.sealing import are_waiting_within
 from Src.Library.custody.manifests.days import are_marked_within
+from Src.Library.custody.manifests.events.sealing import are_waiting_within
 from Src.Library.custody.manifests.keeping import manifests_now
 from Src.Shared.database import Database
 from Src.Shared.errors import FactoryError

@@ -12,8 +12,8 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from Src.Library.belonging_verdict import trouble_between
-from Src.Library.custody.events.waiting import Waiting, events_waiting
 from Src.Library.custody.manifests.behind import Behind, manifests_behind
+from Src.Library.custody.manifests.events.waiting import Waiting, events_waiting
 from Src.Library.findings import FINDINGS, Findings, read_findings
 from Src.Library.held_words import WAYS_OUT
 from Src.Library.inbox import walk_files

@@ -7,9 +7,9 @@ from Src.Factory.operate import looking
 from Src.Factory.problems import Problem
 from Src.Factory.progress import Show, Step, progress_shown
 from Src.Library.belonging import Belonging
-from Src.Library.custody.events.checking import check_events
-from Src.Library.custody.events.found import CheckedEvents, Wrong
-from Src.Library.custody.events.sealing import Note
+from Src.Library.custody.manifests.events.checking import check_events
+from Src.Library.custody.manifests.events.found import CheckedEvents, Wrong
+from Src.Library.custody.manifests.events.sealing import Note
 from Src.Library.custody.manifests.writing import Manifests
 from Src.Library.vault import Vault
 from Src.Shared.database import Database

@@ -11,8 +11,8 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, text
 
 from Src.Library.belonging import Belonging
-from Src.Library.custody.events.checking import check_events
-from Src.Library.custody.events.found import CheckedEvents
+from Src.Library.custody.manifests.events.checking import check_events
+from Src.Library.custody.manifests.events.found import CheckedEvents
 from Src.Library.custody.manifests.writing import Manifests
 from Src.Library.vault import Vault
 from Src.Shared.database import Database

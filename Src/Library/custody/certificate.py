@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from Src.Library.custody.events import canonical, heads
-from Src.Library.custody.events.canonical import event_hash, lines_of, moment
-from Src.Library.custody.events.signed import undisturbed
 from Src.Library.custody.manifests import days, lines
 from Src.Library.custody.manifests.chain import GONE, LOG
+from Src.Library.custody.manifests.events import canonical, heads
+from Src.Library.custody.manifests.events.canonical import event_hash, lines_of, moment
+from Src.Library.custody.manifests.events.signed import undisturbed
 from Src.Library.custody.manifests.folder import SIGNATURE, ManifestFolder, NotOurs
 from Src.Library.custody.manifests.minisign import NotMinisign, PublicKey
 from Src.Library.custody.manifests.store import PUBLIC_KEY, noted_lines, read_signed

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from Src.Library.belonging import Belonging
-from Src.Library.custody.events import canonical, sealing
-from Src.Library.custody.events.found import CheckedEvents
-from Src.Library.custody.events.sealing import Note
 from Src.Library.custody.manifests.checking import check_manifests
+from Src.Library.custody.manifests.events import canonical, sealing
+from Src.Library.custody.manifests.events.found import CheckedEvents
+from Src.Library.custody.manifests.events.sealing import Note
 from Src.Library.vault import Vault
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import Settings

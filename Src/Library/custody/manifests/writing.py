@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from importlib import resources
 
 from Src.Library.belonging import Belonging
-from Src.Library.custody.events import keeping as events
-from Src.Library.custody.events import sealing
-from Src.Library.custody.events.sealing import Head, Note
 from Src.Library.custody.manifests import days, lines
 from Src.Library.custody.manifests.chain import GONE, LOG, NOTHING_BEFORE
 from Src.Library.custody.manifests.days import Day
+from Src.Library.custody.manifests.events import keeping as events
+from Src.Library.custody.manifests.events import sealing
+from Src.Library.custody.manifests.events.sealing import Head, Note
 from Src.Library.custody.manifests.folder import FOLDER, NotOurs
 from Src.Library.custody.manifests.store import PATIENCE, PUBLIC_KEY, Known, Store
 from Src.Library.vault import Vault

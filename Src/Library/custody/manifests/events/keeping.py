@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from Src.Library.belonging import Belonging
-from Src.Library.custody.events import heads, sealing
-from Src.Library.custody.events.sealing import Head, Note
+from Src.Library.custody.manifests.events import heads, sealing
+from Src.Library.custody.manifests.events.sealing import Head, Note
 from Src.Library.custody.manifests.folder import NotOurs
 from Src.Library.custody.manifests.store import BeingWritten, Store
 from Src.Shared.database import Database

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-from Src.Library.custody.events import heads
-from Src.Library.custody.events.sealing import Head
 from Src.Library.custody.manifests.chain import GONE, LOG, Chain
+from Src.Library.custody.manifests.events import heads
+from Src.Library.custody.manifests.events.sealing import Head
 from Src.Library.custody.manifests.folder import FOLDER, SIGNATURE, ManifestFolder, NotOurs, unreadable
 from Src.Library.custody.manifests.key import secret_key
 from Src.Library.custody.manifests.minisign import NotMinisign, PublicKey

@@ -15,8 +15,8 @@ from sqlalchemy import BigInteger, Table, any_, delete, exists, func, insert, li
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.orm import Session
 
-from Src.Library.custody.events import canonical
-from Src.Library.custody.events.canonical import NOTHING, event_hash, lines_of, moment
+from Src.Library.custody.manifests.events import canonical
+from Src.Library.custody.manifests.events.canonical import NOTHING, event_hash, lines_of, moment
 from Src.Shared.models import EventSeal, SealHead, SealNote, UnsealedEvent, new_id
 
 STEP = 1000  # events; a certificate holds at most so many links

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from Src.Library.custody.events.sealing import Head
 from Src.Library.custody.manifests.chain import GONE, Chain
+from Src.Library.custody.manifests.events.sealing import Head
 
 END = ".events"
 _LINE = re.compile(rb"([1-9][0-9]{0,18}) ([0-9a-f]{64})")

@@ -14,11 +14,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from Src.Library.belonging import Belonging
-from Src.Library.custody.events import canonical
-from Src.Library.custody.events.canonical import NOTHING, event_hash, lines_of, moment
-from Src.Library.custody.events.found import MOST, CheckedEvents, Wrong
-from Src.Library.custody.events.sealing import Head
-from Src.Library.custody.events.signed import SignedHeads, read_signed_heads
+from Src.Library.custody.manifests.events import canonical
+from Src.Library.custody.manifests.events.canonical import NOTHING, event_hash, lines_of, moment
+from Src.Library.custody.manifests.events.found import MOST, CheckedEvents, Wrong
+from Src.Library.custody.manifests.events.sealing import Head
+from Src.Library.custody.manifests.events.signed import SignedHeads, read_signed_heads
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
 
