@@ -378,7 +378,10 @@ def test_many_are_sealed_in_bounded_steps(sealed: Sealed) -> None:
         )
         session.execute(text("UPDATE unsealed_events SET written_at = NULL"))
     manifests = sealed.manifests()
-    assert [manifests.write().sealed, manifests.write().sealed, manifests.are_behind()] == [5000, 1001, False]
+    sealed_at_once: list[int] = []
+    while manifests.are_behind():
+        sealed_at_once.append(manifests.write().sealed)
+    assert sum(sealed_at_once) == 6001 and 0 < max(sealed_at_once) <= 5 * sealing.STEP
     found = sealed.check()
     assert found.is_well, found.as_json()
     heads = [row[0] for row in sealed.sql("SELECT number FROM seal_heads ORDER BY number")]

@@ -8,6 +8,7 @@ that it lacks now, it has lost.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -24,7 +25,8 @@ from Src.Shared.person import login_name
 
 logger = logging.getLogger(__name__)
 
-_STEPS = 5  # at once: some quarter of a second
+_STEPS = 5  # at once ...
+_AT_ONCE = 0.3  # seconds: ... and none is begun after that, for photos may wait
 _FIRST = "the first of this database"
 
 
@@ -46,9 +48,11 @@ def seal_waiting(
 
     Raises LedgerUnavailable, WrongLedger, BeingWritten, OSError.
     """
-    done, note = 0, accepted
+    done, note, began_at = 0, accepted, time.monotonic()
     try:
         for step in range(_STEPS):
+            if step and time.monotonic() - began_at > _AT_ONCE:
+                break
             with database.session() as session:
                 belonging.check(session)
                 if note is None and not sealing.are_waiting(session):
