@@ -12,6 +12,7 @@ from Src.Factory.operate import stoppable
 from Src.Factory.progress import Step, progress_shown
 from Src.Librarian.watch.inbox_lock import InboxLock
 from Src.Library.custody.manifests.days import are_marked_within
+from Src.Library.custody.manifests.events.sealing import are_waiting_within
 from Src.Library.custody.manifests.keeping import manifests_now
 from Src.Shared.database import Database
 from Src.Shared.errors import FactoryError
@@ -35,10 +36,11 @@ def lists_after(settings: Settings, database: Database, are_due: Callable[[], bo
 
 
 def _has_changed(database: Database, seconds: float) -> bool:
-    """Whether anything was changed of which a list speaks, here or by another, in the last seconds."""
+    """Whether anything was changed of which a list or a seal speaks, here or by another, in the last seconds."""
     try:
         with database.session() as session:
-            return are_marked_within(session, seconds + _SLACK)
+            within = seconds + _SLACK
+            return are_marked_within(session, within) or are_waiting_within(session, within)
     except (FactoryError, DBAPIError):
         return False
 

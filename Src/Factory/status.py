@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from Src.Library.belonging_verdict import trouble_between
 from Src.Library.custody.manifests.behind import Behind, manifests_behind
+from Src.Library.custody.manifests.events.waiting import Waiting, events_waiting
 from Src.Library.findings import FINDINGS, Findings, read_findings
 from Src.Library.held_words import WAYS_OUT
 from Src.Library.inbox import walk_files
@@ -108,6 +109,7 @@ def gather(settings: Settings) -> dict[str, Any]:
     wrong: str | None = None
     unmirrored: str | None = None
     lists: Behind | None = None
+    events: Waiting | None = None
     stopped: list[dict[str, Any]] = []
     try:
         with look_into_ledger(settings, "factory") as ask:
@@ -121,6 +123,7 @@ def gather(settings: Settings) -> dict[str, Any]:
             findings = read_findings(ask, _MOST_FOUND)
             unmirrored = unmirrored_words(ask)
             lists = manifests_behind(ask)
+            events = events_waiting(ask)
             wrong = _wrong_ledger(settings, vault, ask) if answers["vault"] else None
         ledger["reachable"] = True
     except LedgerUnavailable as error:
@@ -153,6 +156,7 @@ def gather(settings: Settings) -> dict[str, Any]:
             "trouble": trouble,
         },
         "manifests": lists and lists.as_json(),
+        "events": events and events.as_json(),
         "originals": None if findings is None else _findings(findings),
         "damaged": _damaged(vault) if answers["vault"] else {"count": 0, "paths": []},
         "rejected": [one._asdict() for one in rejected[:_MOST_FOUND]],
@@ -168,7 +172,14 @@ def gather(settings: Settings) -> dict[str, Any]:
         "confinement": parts_here().as_json(),
         "warnings": [
             one
-            for one in (is_open, readable_settings(PROJECT_ROOT / ".env"), full, unmirrored, lists and lists.words())
+            for one in (
+                is_open,
+                readable_settings(PROJECT_ROOT / ".env"),
+                full,
+                unmirrored,
+                lists and lists.words(),
+                events and events.words(),
+            )
             if one
         ],
     }

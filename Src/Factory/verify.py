@@ -12,6 +12,7 @@ from Src.Factory import report
 from Src.Factory.operate import absolute, looking, operating, say_stopped
 from Src.Factory.problems import Problem
 from Src.Factory.progress import progress_shown
+from Src.Factory.verify_events import verify_events
 from Src.Librarian.record.journal import Journal
 from Src.Library.belonging import Belonging
 from Src.Library.custody.manifests.checking import CheckedManifests, check_manifests
@@ -40,8 +41,15 @@ def run_verify(
     restore_from: str | None = None,
     accept_moves: bool = False,
     as_json: bool,
+    events: bool = False,
+    accept: str | None = None,
 ) -> int:
     """Verifies; the exit code. Raises Problem, WrongLedger, VaultTrouble, LedgerUnavailable, SourceTrouble."""
+    if events or accept is not None:
+        others = quick or sample is not None or budget is not None or restore_from is not None or accept_moves
+        if others or not events:
+            raise Problem("verify: --events is a run of its own, and --accept goes with it")
+        return verify_events(settings, accept=accept, as_json=as_json)
     plan = plan_of(quick=quick, sample=sample, budget=budget)
     if accept_moves and (sample is not None or budget is not None):
         raise Problem("verify: --accept-moves needs a look at all of the vault; leave --sample or --budget out")

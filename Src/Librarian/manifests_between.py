@@ -1,4 +1,7 @@
-"""The signed lists of days, between two batches of the inbox: at most a minute behind, and never in a photo's way."""
+"""The signed lists of days and the seals of events, between two batches of the inbox.
+
+At most a minute behind, and never in a photo's way.
+"""
 
 from __future__ import annotations
 
@@ -68,11 +71,12 @@ class ManifestsBetween:
         self._manifests.take_up()
         while self._manifests.are_behind():
             asked, before = self._days, self._now()
-            done = self._manifests.write(asked).days
-            if not done:
+            written = self._manifests.write(asked)
+            done = written.days
+            if not written.is_something:
                 break
             worked, took = self._now() - began, self._now() - before
-            if took > _AT_ONCE:
+            if took > _AT_ONCE and done:
                 self._days = max(1, int(done * _AT_ONCE / took))
             elif done == asked:  # else it says nothing of more
                 self._days = min(2 * asked, _MOST)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     SmallInteger,
     String,
     Text,
@@ -41,6 +42,7 @@ FINDINGS = ("gone", "not_a_file", "size", "content", "unreadable", "writable")
 INBOX_STATES = ("failing", "dead_letter", "not_media", "companion", "sidecar", "unreadable", "link", "special")
 COMPANION_KINDS = ("xmp", "aae", "thm", "audio", "srt", "lrv", "takeout")
 RELATIONS = ("live_photo", "raw_jpeg", "edited")
+SEALED = ("fate", "decision", "note")
 
 ACT_STATUSES = ("pending", "running", "done", "failed", "undone")
 OVERLAY_FIELDS = (
@@ -467,6 +469,74 @@ class ManifestMark(Base):
     seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     day: Mapped[str] = mapped_column(Text)  # the name of its folder
     marked_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+
+
+class EventSeal(Base):
+    """The seal of one event: a hash of it and of the seal before. Rows are only ever added."""
+
+    __tablename__ = "event_seals"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # 1, 2, 3, ...
+    event: Mapped[str] = mapped_column(Text)  # fate: of ingest_events; decision: of overlay_events; note: of seal_notes
+    event_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
+    written_at: Mapped[datetime | None] = mapped_column(INSTANT)  # None: before there were seals
+    event_hash: Mapped[bytes] = mapped_column(LargeBinary)  # SHA-256 of its canonical line; zeros: it was gone by then
+    seal: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (
+        CheckConstraint("number > 0", name="ck_event_seals_number"),
+        CheckConstraint(_one_of("event", SEALED), name="ck_event_seals_event"),
+        CheckConstraint("length(event_hash) = 32 AND length(seal) = 32", name="ck_event_seals_hashes"),
+        Index("uq_event_seals_event_id", "event_id", unique=True),
+    )
+
+
+class SealHead(Base):
+    """Up to which number was sealed at once; that seal stands in the signed list of its day."""
+
+    __tablename__ = "seal_heads"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # in event_seals
+    seal: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_at: Mapped[datetime] = mapped_column(INSTANT)
+    is_signed: Mapped[bool] = mapped_column(Boolean, server_default=false())  # the list says it
+
+    __table_args__ = (
+        CheckConstraint("length(seal) = 32", name="ck_seal_heads_seal"),
+        Index("ix_seal_heads_not_signed", "number", postgresql_where=text("NOT is_signed")),
+    )
+
+
+class SealNote(Base):
+    """What the sealer, or a person, says about the seals themselves; sealed too. Rows are only ever added."""
+
+    __tablename__ = "seal_notes"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)
+    happened_at: Mapped[datetime] = mapped_column(INSTANT)
+    who: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)  # began, accepted
+    lost_number: Mapped[int | None] = mapped_column(BigInteger)  # the last signed one that this ledger does not have
+    lost_seal: Mapped[str | None] = mapped_column(String(64))
+    message: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (
+        CheckConstraint(_one_of("kind", ("began", "accepted")), name="ck_seal_notes_kind"),
+        CheckConstraint(_SHA256.replace("file_hash", "lost_seal"), name="ck_seal_notes_lost_seal"),
+    )
+
+
+class UnsealedEvent(Base):
+    """An event that waits for its seal. Written by triggers on `ingest_events` and `overlay_events`."""
+
+    __tablename__ = "unsealed_events"
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    event: Mapped[str] = mapped_column(Text)
+    event_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True))
+    written_at: Mapped[datetime | None] = mapped_column(INSTANT)
+
+    __table_args__ = (CheckConstraint(_one_of("event", SEALED[:2]), name="ck_unsealed_events_event"),)
 
 
 class OriginalFinding(Base):

@@ -65,6 +65,10 @@ _LIBRARY = (
     "ingest_hours",
     "vault",
     "manifest_marks",
+    "event_seals",
+    "seal_heads",
+    "seal_notes",
+    "unsealed_events",
     "original_findings",
     "original_looks",
     "asset_tags",
@@ -111,6 +115,11 @@ SERVICES = (
                 "library_days": ("SELECT",),  # which days' folders other programs may have put XMP files into
                 "vault": ("SELECT", "INSERT", "UPDATE"),
                 "manifest_marks": ("SELECT", "INSERT", "DELETE"),
+                # What is sealed, nobody may change: the triggers queue events, and the queue is all that shrinks.
+                "event_seals": ("SELECT", "INSERT"),
+                "seal_heads": ("SELECT", "INSERT", "UPDATE (is_signed)"),
+                "seal_notes": ("SELECT", "INSERT"),
+                "unsealed_events": ("SELECT", "DELETE"),
                 "original_findings": ("SELECT", "INSERT", "UPDATE", "DELETE"),
                 "original_looks": ("SELECT", "INSERT", "UPDATE", "DELETE"),
                 **_OVERLAY,

@@ -189,6 +189,7 @@ CALLS: dict[str, list[tuple[str, ExitCode]]] = {
     "restore": [("OLD", ExitCode.WRONG)],
     "verify": [
         ("--json --sample 5", ExitCode.WELL),
+        ("--json --events", ExitCode.WELL),
         ("--quick --sample 5", ExitCode.WRONG),
         ("--sample some", ExitCode.WRONG),
         ("--budget soon", ExitCode.WRONG),
@@ -203,6 +204,7 @@ CALLS: dict[str, list[tuple[str, ExitCode]]] = {
         ("--missing --dry-run --json", ExitCode.WELL),
         ("--json", ExitCode.WELL),
     ],
+    "certificate": [("--json never-seen.jpg", ExitCode.FOUND), ("", ExitCode.WRONG)],
     "operations": [("--json", ExitCode.WELL), ("resume 00000000", ExitCode.WRONG), ("more", ExitCode.WRONG)],
     "psql": [("-c SELECT", ExitCode.WELL), ("-c nonsense", ExitCode.FOUND)],
     "password": [("", ExitCode.WELL), ("--log-out-all --json", ExitCode.WELL)],

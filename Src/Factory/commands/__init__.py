@@ -8,6 +8,7 @@ from __future__ import annotations
 from Src.Factory.commands.account import ACCOUNT
 from Src.Factory.commands.album import ALBUM
 from Src.Factory.commands.backup import BACKUP
+from Src.Factory.commands.certificate import CERTIFICATE
 from Src.Factory.commands.check import CHECK
 from Src.Factory.commands.describe import DESCRIBE
 from Src.Factory.commands.doctor import DOCTOR
@@ -79,6 +80,7 @@ COMMANDS: tuple[Command, ...] = (
     VERIFY,
     SAFE,
     ACCOUNT,
+    CERTIFICATE,
     BACKUP,
     RESTORE,
     REBUILD,

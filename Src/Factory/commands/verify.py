@@ -25,6 +25,8 @@ VERIFY = Command(
             "Move back what was moved by hand in the vault; what got another name in its day's folder keeps that.",
             "accept_moves",
         ),
+        Flag("--events", "Compare what became of each file, and each decision, with their seals.", "events"),
+        Option("--accept", "WHY", "With --events: sign that you know of what is lost, or came late.", "accept"),
         JSON,
     ),
 )

@@ -111,7 +111,11 @@ CALLS: dict[str, list[tuple[str, ExitCode]]] = {
         ("--restore-from NEW", WRONG),
         ("--restore-from PHOTO", WRONG),
         ("--accept-moves --sample 5", WRONG),
+        ("--events --json", WRONG),
+        ("--events --quick", WRONG),
+        ("--accept words", WRONG),
     ],
+    "certificate": [("a.jpg", WRONG), ("--json --page NEW a.jpg", WRONG), ("", WRONG)],  # there is no vault yet
     "safe": [
         ("PHOTO", FOUND),  # there is no vault yet
         ("--json --read --within 30 --copies 0 --receipt NEW PHOTO", FOUND),

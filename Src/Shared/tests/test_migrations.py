@@ -110,7 +110,7 @@ def test_the_dump_is_the_same_as_of_the_models(empty: Engine, ledger_server: Emb
             connection.execute(text(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"))
         for policy in ("heartbeats_update", "heartbeats_delete"):
             connection.execute(text(f"DROP POLICY {policy} ON system_status_history"))
-    assert len(functions) == 17
+    assert len(functions) == 19
     migrated = _dump(ledger_server, empty)
     with _empty_database(ledger_server) as by_models:
         Base.metadata.create_all(by_models)

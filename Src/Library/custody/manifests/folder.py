@@ -169,7 +169,8 @@ class ManifestFolder:
                 try:
                     fd = open_beneath(self._fd, year, _TO_LIST)
                     try:
-                        found += [f"{year}/{name}" for name in sorted(os.listdir(fd)) if name.endswith(".sha256")]
+                        names = sorted(os.listdir(fd))
+                        found += [f"{year}/{name}" for name in names if name.endswith((".sha256", ".events"))]
                     finally:
                         os.close(fd)
                 except OSError as error:

@@ -1,4 +1,4 @@
-"""Brings the manifests up to date when a command ends."""
+"""Brings the manifests up to date, and seals events, when a command ends."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def manifests_now(
         belonging.establish(database)
         manifests = Manifests(vault, database, belonging, patience=_PATIENCE, vault_patience=_PATIENCE)
         done = 0
-        while not stopped() and manifests.are_behind() and (days := manifests.write().days):
-            done += days
+        while not stopped() and manifests.are_behind() and (written := manifests.write()).is_something:
+            done += written.days
             progress(done, done + manifests.number_behind())
         trouble = manifests.trouble
     except BeingWritten as error:

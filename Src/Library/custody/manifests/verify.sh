@@ -36,10 +36,11 @@ tac chain.log | sort -s -u -k 4,4 | while read -r previous time hash path; do
 done >"$work/named"
 sha256sum -c --quiet "$work/named" || wrong "list         one is missing, or other than the chain says"
 : >"$work/recorded"; : >"$work/sidecars"
-for list in */*.sha256; do
+for list in */*.sha256 */*.events; do
     # shellcheck disable=SC2254
     case $list in
-        '*/*.sha256') continue ;;
+        '*/*.sha256' | '*/*.events') continue ;;
+        $day.events) printf '%s\n' "$list"; signed "$list"; continue ;;
         $day.sha256) ;;
         $day.sidecars.sha256) cat "$list" >>"$work/sidecars" ;;
         *) wrong "list         $list is none of a day"; continue ;;

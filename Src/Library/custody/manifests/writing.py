@@ -17,6 +17,9 @@ from Src.Library.belonging import Belonging
 from Src.Library.custody.manifests import days, lines
 from Src.Library.custody.manifests.chain import GONE, LOG, NOTHING_BEFORE
 from Src.Library.custody.manifests.days import Day
+from Src.Library.custody.manifests.events import keeping as events
+from Src.Library.custody.manifests.events import sealing
+from Src.Library.custody.manifests.events.sealing import Head, Note
 from Src.Library.custody.manifests.folder import FOLDER, NotOurs
 from Src.Library.custody.manifests.store import PATIENCE, PUBLIC_KEY, Known, Store
 from Src.Library.vault import Vault
@@ -29,7 +32,7 @@ from Src.Shared.words import counted
 logger = logging.getLogger(__name__)
 
 DAYS = 100  # at once
-_GIVEN = ("README.txt", "verify.sh")  # that say how to check
+_GIVEN = ("README.txt", "verify.sh", "check_certificate.py")  # that say how to check
 
 
 @dataclass(slots=True)
@@ -38,7 +41,12 @@ class Written:
 
     days: int = 0
     files: int = 0  # that were changed
+    sealed: int = 0  # events
     refused: dict[str, str] = field(default_factory=dict)  # by path: why it stays
+
+    @property
+    def is_something(self) -> bool:
+        return bool(self.days or self.sealed)
 
 
 class _Locked(Exception):
@@ -102,7 +110,7 @@ class Manifests:
         if not os.path.lexists(self._vault.storage / FOLDER / LOG):
             return True  # somebody has removed them
         with self._database.session() as session:
-            if days.known_head(session) is None:
+            if days.known_head(session) is None or events.are_due(session, set(self._refused)):
                 return True
             if not self._not_now:
                 return days.are_marked(session)
@@ -113,8 +121,9 @@ class Manifests:
         with self._database.session() as session:
             return days.number_marked(session)
 
-    def write(self, limit: int = DAYS) -> Written:
-        """Some days that have waited longest. No days: none is out of date, or none of the rest can be written.
+    def write(self, limit: int = DAYS, accepted: Note | None = None) -> Written:
+        """Seals some events, and writes some days that have waited longest. Nothing of both: none is out of date, or
+        none of the rest can be written. `accepted`: what a person says of lost events, sealed with the others.
 
         Raises VaultTrouble, which may be a WrongLedger or BeingWritten, and LedgerUnavailable.
         """
@@ -128,7 +137,11 @@ class Manifests:
             asked = [day for day in marks if days.is_day(day)]  # a row that is not believed has no day
             with self._database.session() as session:
                 found = days.files_of(session, asked)
-            wanted = self._given(store)
+            with vault_trouble(f"read {self._vault.storage / FOLDER}"):
+                sealed = events.seal_waiting(self._database, store, self._belonging, self._now, accepted)
+                with self._database.session() as session:
+                    of_events = events.lists_to_write(session, store)
+            wanted = self._given(store) | {path: content for path, (content, _) in of_events.items()}
             for day in asked:
                 if self._stopped():
                     marks = {one: seqs for one, seqs in marks.items() if one not in asked[asked.index(day) :]}
@@ -147,10 +160,14 @@ class Manifests:
                     logger.error("%s", why)
                 self._refused[days.day_of(path) or path] = why
             done = [seq for day, seqs in marks.items() if day not in self._not_now for seq in seqs]
+            signed: list[Head] = [
+                head for path, (_, heads) in of_events.items() if path not in refused for head in heads
+            ]
             with self._database.session() as session:
                 self._belonging.check(session)
                 days.note_written(session, done, store.chain.head)
-        return Written(len(marks), files, refused)
+                sealing.note_signed(session, signed)
+        return Written(len(marks), files, sealed, refused)
 
     def _meet(self, store: Store) -> None:
         """Where the ledger knows another chain than stands there, all days are looked at.
@@ -174,6 +191,8 @@ class Manifests:
             if paths is None or not all((day := days.day_of(path)) is None or day in marks for path in paths):
                 written = {days.day_of(path) for path, sha256 in store.chain.last.items() if sha256 != GONE}
                 days.mark_all(session, [day for day in written if day is not None])
+            if paths is None:
+                sealing.forget_signed(session)
             days.note_written(session, [], begins or store.chain.head)
         if begins is not None:  # the days are marked
             store.begin_after(begins)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0025"
-down_revision = "0021"
+down_revision = "0024"
 
 _INDEXES = {
     "model": "(camera_model, captured_at) INCLUDE (is_hidden) WHERE length(camera_model) <= 100",
