@@ -26,7 +26,7 @@ from Src.Librarian.importer import Importer
 from Src.Librarian.passage import IN_ARCHIVE, Account, IncomingFile
 from Src.Librarian.sources import SourceError
 from Src.Library.custody.listed import is_list, read_list
-from Src.Library.custody.receipt import VERDICTS, Elsewhere, Line, Receipts
+from Src.Library.custody.receipt import VERDICTS, Elsewhere, Line, Receipts, asking_copies
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
@@ -101,6 +101,7 @@ class Asked(NamedTuple):
 
     within: timedelta
     reads: bool
+    copies: int = 0  # elsewhere
 
 
 class Stopped(Exception):
@@ -118,11 +119,9 @@ def run_safe(
     as_json: bool,
 ) -> int:
     """Says of each file whether it is safe; the exit code. Raises Problem, SourceError, LedgerUnavailable."""
-    asked = Asked(_within("safe", within), read)
     if re.fullmatch("[0-9]{1,3}", copies or "0") is None:
         raise Problem(f"safe: --copies {copies!r} is no number of copies")
-    if int(copies or "0"):
-        raise Problem(f"safe: --copies {copies}: copies elsewhere cannot be made yet, so nothing would be safe")
+    asked = Asked(_within("safe", within), read, int(copies or "0"))
     path = Path(source)
     try:
         with contextlib.ExitStack() as opened:
@@ -310,7 +309,7 @@ def _judged(
             go_on()
             raise
         go_on()
-        return lines
+        return asking_copies(lines, asked.copies, asked.within)
 
 
 def _elsewhere(account: Account) -> Elsewhere:
@@ -378,7 +377,8 @@ def _print_safe(lines: Sequence[Line], asked: Asked, receipt: str | None) -> Non
     stay = [one for one in lines if one.verdict != "safe"]
     _print_list([(one.path, one.verdict, one) for one in stay])
     days = counted(asked.within.days, "day")
-    report.say(f"Safe means read back within {days}. Copies elsewhere do not count: none can be made yet.")
+    elsewhere = f", here and from {counted(asked.copies, 'copy', 'copies')} elsewhere" if asked.copies else ""
+    report.say(f"Safe means read back within {days}{elsewhere}.")
     if counts["not_reread"] and not asked.reads:
         report.say("With --read, what was not re-read is read now.")
     if receipt is not None:
@@ -431,7 +431,7 @@ def _write(text: NewFile, source: Path, asked: Asked, lines: Sequence[Line]) -> 
         "Photo Factory receipt 1\n"
         f"made: {datetime.now(UTC).isoformat(timespec='seconds')}\n"
         f"of: {escaped(report.on_host(os.path.abspath(source)))}\n"
-        f"asked: read back within {counted(asked.within.days, 'day')}, 0 copies\n"
+        f"asked: read back within {counted(asked.within.days, 'day')}, {counted(asked.copies, 'copy', 'copies')}\n"
         f"files: {len(lines)}\n"
     )
     for verdict in VERDICTS:

@@ -118,6 +118,8 @@ SERVICES = (
                 "acts": (*_OVERLAY["acts"], "UPDATE (parameters)"),  # which originals those of the dashboard mean
                 "operations": ("SELECT", "INSERT", "UPDATE"),
                 "hash_cache": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+                "copies": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+                "copied_files": ("SELECT", "INSERT", "UPDATE", "DELETE"),
             },
             functions=("ask_for_retry", "take_from_library"),
             also_connects=("factory",),  # the commands that work on photos or look at them

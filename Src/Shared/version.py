@@ -7,4 +7,4 @@ from __future__ import annotations
 
 VERSION = "2.0.0"
 IMAGE_TAG = VERSION.partition(".")[0]  # of the stack's images in the compose file
-SCHEMA = "0021"  # the newest file in Src/Shared/migrations/versions/
+SCHEMA = "0023"  # the newest file in Src/Shared/migrations/versions/

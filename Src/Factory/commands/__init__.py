@@ -9,6 +9,7 @@ from Src.Factory.commands.account import ACCOUNT
 from Src.Factory.commands.album import ALBUM
 from Src.Factory.commands.backup import BACKUP
 from Src.Factory.commands.check import CHECK
+from Src.Factory.commands.copies import COPIES
 from Src.Factory.commands.describe import DESCRIBE
 from Src.Factory.commands.doctor import DOCTOR
 from Src.Factory.commands.duplicates import DUPLICATES
@@ -79,6 +80,7 @@ COMMANDS: tuple[Command, ...] = (
     VERIFY,
     SAFE,
     ACCOUNT,
+    COPIES,
     BACKUP,
     RESTORE,
     REBUILD,
