@@ -152,11 +152,15 @@ def prove_backup(programs: PostgresPrograms, source: str) -> Counts:
 
     Raises Problem.
     """
-    with _told("backup", source), _old_file(source) as file, _alone(programs) as outside:
-        with _scratch(programs, outside) as scratch:
-            _load(programs, scratch, file)
-            with programs.session(scratch) as restored:
-                return _count(restored)
+    with (
+        _told("backup", source),
+        _old_file(source) as file,
+        _alone(programs) as outside,
+        _scratch(programs, outside) as scratch,
+    ):
+        _load(programs, scratch, file)
+        with programs.session(scratch) as restored:
+            return _count(restored)
 
 
 # Databases

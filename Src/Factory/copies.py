@@ -45,14 +45,21 @@ _TAKES = {"add": 2, "list": 0, "run": 1, "drill": 1, "remove": 1}
 
 
 def run_copies(
-    settings: Settings, *, words: Sequence[str], limit: str | None, day: str | None, read: bool, as_json: bool
+    settings: Settings,
+    *,
+    words: Sequence[str],
+    limit: str | None = None,
+    day: str | None = None,
+    read: bool = False,
+    encrypt: bool = False,
+    as_json: bool,
 ) -> int:
     """Does what the words say; the exit code. Raises Problem, CopyTrouble, WrongLedger, VaultTrouble."""
     verb, *names = words or ("list",)
     if _TAKES.get(verb) != len(names):
         raise Problem("copies: say add NAME TARGET, list, run NAME, drill NAME, or remove NAME")
-    if (day is not None and verb != "drill") or (read and verb != "run"):
-        raise Problem("copies: --day goes with drill, and --read with run")
+    if (day is not None and verb != "drill") or (read and verb != "run") or (encrypt and verb != "add"):
+        raise Problem("copies: --day goes with drill, --read with run, and --encrypt with add")
     if limit is not None and verb not in ("run", "drill"):
         raise Problem("copies: --limit goes with run and drill")
     pace = Pace(_rate(limit))
@@ -61,13 +68,13 @@ def run_copies(
     with _opened(settings) as (database, sessions):
         match verb:
             case "add":
-                return _add(settings, sessions, *names, as_json=as_json)
+                return _add(settings, sessions, *names, encrypt=encrypt, as_json=as_json)
             case "list":
                 return _list(settings, sessions, as_json=as_json)
             case "remove":
                 return _remove(sessions, names[0], as_json=as_json)
             case "drill":
-                return _drill(settings, database, sessions, names[0], day, pace, as_json=as_json)
+                return _drill(settings, sessions, names[0], day, pace, as_json=as_json)
             case _:
                 given = {"name": names[0], "limit": limit, "read": read}
                 return _run(settings, database, sessions, given, pace, as_json=as_json)
@@ -114,11 +121,12 @@ def _known(sessions: Sessions, name: str) -> CopyRow:
 # add, list, remove
 
 
-def _add(settings: Settings, sessions: Sessions, name: str, target: str, *, as_json: bool) -> int:
-    row, was_one = add_copy(settings, sessions, name, target)
+def _add(settings: Settings, sessions: Sessions, name: str, target: str, *, encrypt: bool, as_json: bool) -> int:
+    row, was_one = add_copy(settings, sessions, name, target, encrypted=encrypt)
     on_vaults_disk = is_on_vaults_disk(settings, row)
     if as_json:
         said = {"name": row.name, "kind": row.kind, "target": row.target, "was_one": was_one}
+        said["encrypted"] = row.is_encrypted
         report.print_json({**said, "on_vaults_disk": on_vaults_disk})
         return ExitCode.WELL
     report.say(f"{row.target} is the copy {row.name} from now on; ./factory copies run {row.name} fills it.")
@@ -245,9 +253,7 @@ def _print_run(done: CopyDone, row: CopyRow) -> None:
 # drill
 
 
-def _drill(
-    settings: Settings, database: Database, sessions: Sessions, name: str, day: str | None, pace: Pace, *, as_json: bool
-) -> int:
+def _drill(settings: Settings, sessions: Sessions, name: str, day: str | None, pace: Pace, *, as_json: bool) -> int:
     row = _known(sessions, name)
     scratch = settings.state / f"drill-{row.id}"
 
@@ -259,11 +265,14 @@ def _drill(
             backup.close()
 
     try:
-        with progress_shown(f"Trying out {row.name}") as show, looking(show, pace.stop):
-            with open_copy(settings, sessions, row, pace.spent) as target:
-                vault_id = vault_of(sessions)
-                drill = Drill(CopyRows(sessions), row, target, scratch, lambda: check_marker(target, row, vault_id))
-                done = drill.run(restore, day)
+        with (
+            progress_shown(f"Trying out {row.name}") as show,
+            looking(show, pace.stop),
+            open_copy(settings, sessions, row, pace.spent) as target,
+        ):
+            vault_id = vault_of(sessions)
+            drill = Drill(CopyRows(sessions), row, target, scratch, lambda: check_marker(target, row, vault_id))
+            done = drill.run(restore, day)
     except Stopped:
         report.note("Stopped; nothing is said.")
         return ExitCode.INTERRUPTED

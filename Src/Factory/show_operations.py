@@ -66,7 +66,7 @@ def _resume(settings: Settings, one: Operation, *, as_json: bool) -> int:
         return run_verify(settings, quick=False, sample=sample, budget=budget, as_json=as_json)
     if one.kind == "copies":
         words, limit = ["run", given["name"]], given["limit"]
-        return run_copies(settings, words=words, limit=limit, day=None, read=bool(given["read"]), as_json=as_json)
+        return run_copies(settings, words=words, limit=limit, read=bool(given["read"]), as_json=as_json)
     raise OperationProblem(f"operation {short(one.id)} goes on by itself: it is the {one.who}'s")
 
 

@@ -19,6 +19,7 @@ COPIES = Command(
         Option("--limit", "RATE", "With run and drill: bytes a second at most, as 500K or 5M.", "limit"),
         Option("--day", "DATE", "With drill: that day, and none by chance.", "day"),
         Flag("--read", "With run: read back everything that is there, too.", "read"),
+        Flag("--encrypt", "With add: encrypt all that goes there, by age.", "encrypt"),
         JSON,
     ),
 )

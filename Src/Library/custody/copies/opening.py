@@ -11,11 +11,12 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from Src.Library.custody.copies.credentials import credentials_of
 from Src.Library.custody.copies.folder import FolderTarget
 from Src.Library.custody.copies.marker import LONGEST, MARKER, CopyMarker, marker_of
 from Src.Library.custody.copies.rows import CopyRow, CopyRows
 from Src.Library.custody.copies.target import Spent, Target, content_at
-from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused
+from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
 from Src.Library.custody.rows import Sessions
 from Src.Library.own_folders import OwnFolders
 from Src.Shared.ledger_text import from_ledger, to_ledger
@@ -31,27 +32,40 @@ def kind_of(given: str) -> str:
     scheme = _SCHEME.match(given)
     if scheme is None:
         return "folder"
-    if scheme[1] not in ():
-        raise CopyTrouble(f"{given}: is no target; give a folder")
+    if scheme[1] not in ("sftp", "s3"):
+        raise CopyTrouble(f"{to_ledger(given)}: is no target; give a folder, sftp://USER@HOST/FOLDER or s3://BUCKET")
     return scheme[1]
 
 
-def open_raw(settings: Settings, kind: str, target: str, spent: Spent = lambda _: None) -> Target:
-    """Whatever is there, and whosever. `target`: as on disk. Raises CopyTrouble."""
-    del settings
-    assert kind == "folder"
-    return FolderTarget(Path(target), spent)
+def open_raw(settings: Settings, name: str, kind: str, target: str, spent: Spent = lambda _: None) -> Target:
+    """Whatever is there, and whosever, as it is. `name`: of the copy. `target`: as on disk. Raises CopyTrouble."""
+    if kind == "folder":
+        return FolderTarget(Path(target), spent)
+    given = credentials_of(settings.copies_credentials, name)
+    if kind == "sftp":
+        from Src.Library.custody.copies.sftp import SftpTarget  # only who has such a copy loads what it needs
+
+        return SftpTarget(target, given, spent)
+    from Src.Library.custody.copies.s3 import S3Target
+
+    return S3Target(target, given, spent)
 
 
 @contextmanager
 def open_copy(settings: Settings, sessions: Sessions, row: CopyRow, spent: Spent = lambda _: None) -> Iterator[Target]:
     """The copy itself, for as long. Raises CopyTrouble where it is not plugged in, or another one stands there."""
-    target = open_raw(settings, row.kind, from_ledger(row.target), spent)
+    target = open_raw(settings, row.name, row.kind, from_ledger(row.target), spent)
     try:
         check_marker(target, row, vault_of(sessions))
-        yield target
+        yield _unsealed(settings, row.name, target) if row.is_encrypted else target
     finally:
         target.close()
+
+
+def _unsealed(settings: Settings, name: str, target: Target) -> Target:
+    from Src.Library.custody.copies.sealed import SealedTarget
+
+    return SealedTarget(target, credentials_of(settings.copies_credentials, name), settings.state)
 
 
 def check_marker(target: Target, row: CopyRow, vault_id: uuid.UUID) -> None:
@@ -75,17 +89,21 @@ def vault_of(sessions: Sessions) -> uuid.UUID:
     return found
 
 
-def add_copy(settings: Settings, sessions: Sessions, name: str, given: str) -> tuple[CopyRow, bool]:
+def add_copy(
+    settings: Settings, sessions: Sessions, name: str, given: str, *, encrypted: bool = False
+) -> tuple[CopyRow, bool]:
     """Takes a target as a new copy, or as one of this vault that was known before; whether it was one already.
 
-    Makes the folder where only that is missing. Raises CopyTrouble.
+    Makes the folder where only that is missing. `encrypted`: where it is new. Raises CopyTrouble.
     """
     rows, vault_id, kind = CopyRows(sessions), vault_of(sessions), kind_of(given)
     if rows.named(name) is not None:
         raise CopyTrouble(f"there is a copy {name} already; ./factory copies remove {name} forgets it")
     place = _made_folder(settings, given) if kind == "folder" else given
-    target = open_raw(settings, kind, place)
+    target = open_raw(settings, name, kind, place)
     try:
+        if encrypted:
+            _unsealed(settings, name, target)  # the key is there
         marker = _marker_at(target)
         was_one = marker is not None
         if marker is None:
@@ -94,15 +112,19 @@ def add_copy(settings: Settings, sessions: Sessions, name: str, given: str) -> t
                     raise CopyTrouble(
                         f"{target.name}: has a folder {folder}, and is no copy of ours; give an empty folder"
                     )
-            marker = CopyMarker(vault_id, new_id())
+            marker = CopyMarker(vault_id, new_id(), encrypted)
             target.put(MARKER, [marker.content])
             target.settle()
             if _marker_at(target) != marker:
                 raise CopyTrouble(f"{target.name}: what was written there reads back as something else; check the disk")
         if marker.vault_id != vault_id:
             raise CopyTrouble(f"{target.name}: is the copy of another vault; give another folder")
+        if encrypted and not marker.is_encrypted:
+            raise CopyTrouble(f"{target.name}: is a copy that is not encrypted; give another folder")
     except FileRefused as error:
         raise CopyTrouble(f"{target.name}/{MARKER}: {error}") from error
+    except NotThere:
+        raise CopyTrouble(f"{target.name}: there is no such folder or bucket; make it first") from None
     finally:
         target.close()
     known = next((one for one in rows.all() if one.id == marker.copy_id), None)

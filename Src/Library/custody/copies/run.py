@@ -233,6 +233,8 @@ class CopyRun:
             except FileRefused as error:
                 self._fail(one.path, str(error))
                 continue
+            except NotThere:
+                raise CopyTrouble(f"{self._target.name}: a folder of it went away meanwhile") from None
             self._batch.append(one)
             self._batch_bytes += one.size
             if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
@@ -275,7 +277,10 @@ class CopyRun:
         """What was put is brought to the medium, read back from there, and counts."""
         batch, self._batch, self._batch_bytes = self._batch, [], 0
         if batch:
-            self._target.settle()
+            try:
+                self._target.settle()
+            except NotThere:
+                raise CopyTrouble(f"{self._target.name}: what was written there is gone") from None
             right = []
             for one in batch:
                 try:
