@@ -65,6 +65,8 @@ _LIBRARY = (
     "ingest_hours",
     "vault",
     "manifest_marks",
+    "copies",
+    "copied_files",
     "original_findings",
     "original_looks",
     "asset_tags",

@@ -456,6 +456,7 @@ IN_A_CONTAINER = {
 # What runs here: what is given, the exit code (5: docker's own), and what is said.
 ON_THE_HOST = {
     "up": ([], 2, "docker compose down"),
+    "copies": (["list"], 2, "copies are made without Docker so far"),
     "psql": (["--version"], 5, "--version"),
     "import": (["--json", "/nowhere"], 2, "No such file or directory"),
     "safe": (["--json", "/nowhere"], 2, "safe: /nowhere: No such file or directory"),
