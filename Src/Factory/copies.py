@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from Src.Factory import report
 from Src.Factory.backup import prove_backup, write_backup
 from Src.Factory.ledger_server import local_programs
+from Src.Factory.lists import write_lists
 from Src.Factory.operate import looking, operating, say_stopped
 from Src.Factory.problems import Problem
 from Src.Factory.progress import progress_shown
@@ -174,6 +175,7 @@ def _run(
     settings: Settings, database: Database, sessions: Sessions, given: dict[str, Any], pace: Pace, *, as_json: bool
 ) -> int:
     row = _known(sessions, given["name"])
+    write_lists(settings, database)  # so that those that go there are today's
     with progress_shown(f"Copying to {row.name}") as show_step:
         with (
             open_copy(settings, sessions, row, pace.spent) as target,

@@ -244,6 +244,16 @@ class CopyRows:
             ).all()
         return [There(from_ledger(row[0]), *row[1:]) for row in rows]
 
+    def folders(self, id_: uuid.UUID) -> list[str]:
+        """Folders that together have all files there but those at the top; of the originals each year is one."""
+        with self._sessions() as session:
+            asked = text(
+                "SELECT DISTINCT CASE WHEN starts_with(path, 'Originals/') THEN substr(path, 1, 14) "
+                "ELSE split_part(path, '/', 1) END FROM copied_files "
+                "WHERE copy_id = :copy AND position('/' IN path) > 0 ORDER BY 1"
+            )
+            return list(session.execute(asked, {"copy": id_}).scalars())
+
     def days(self, id_: uuid.UUID) -> list[str]:
         """Folders of days that have originals there."""
         with self._sessions() as session:

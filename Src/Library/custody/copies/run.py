@@ -135,7 +135,7 @@ class CopyRun:
 
     def _look(self) -> None:
         """What is gone from the copy, or may have been written to, stops to count, or is read anew."""
-        for folder in ("Originals", "Overlay", "Manifests"):
+        for folder in self._rows.folders(self._copy.id):
             standing = dict(self._target.files(folder))
             self._check()  # what is not plugged in any more has no missing files
             for page in self._rows.there(self._copy.id, f"{folder}/"):
@@ -149,20 +149,19 @@ class CopyRun:
 
     def _read_again(self, one: There) -> bool:
         """Whether it is right. What is wrong counts no more."""
-        why = "it had other bytes there"
+        why, stored = "it had other bytes there", None
         try:
-            before = self._target.stored(one.path)
-            is_right = before is not None and sha256_at(self._target, one.path)[0] == one.sha256
+            found, stored = self._found_at(one.path)
+            is_right = found == one.sha256
         except NotThere:
             is_right, why = False, "it was not there any more"
         except FileRefused as error:
             is_right, why = False, str(error)
-        if is_right and before is not None:
-            self._check()
-            self._rows.note_there(self._copy.id, [one._replace(stamp=before.stamp, read_back_at=datetime.now(UTC))])
+        self._check()
+        if is_right and stored is not None:
+            self._rows.note_there(self._copy.id, [one._replace(stamp=stored.stamp, read_back_at=datetime.now(UTC))])
             self.done.reread += 1
             return True
-        self._check()
         self._forget([one], why)
         return False
 
@@ -212,47 +211,59 @@ class CopyRun:
             gone += [one for one in lists if one.path not in self._around]
         for one in gone:
             self._check()
+            self._rows.forget(self._copy.id, [one])
             with suppress(FileRefused):
                 self._target.move(one.path, f"Earlier/{self._began:%Y-%m-%dT%H%M%SZ}/{one.path}")
-                self._rows.forget(self._copy.id, [one])
 
     def _is_there(self, wanted: Wanted) -> bool:
         there = self._rows.at(self._copy.id, wanted.path)
         return there is not None and there.sha256 == wanted.sha256
 
     def _bring(self, wanted: Iterable[Wanted]) -> None:
-        for one in wanted:
-            self._pace.go_on()
-            try:
-                if self._stands_there_already(one):
+        try:
+            for one in wanted:
+                self._pace.go_on()
+                if not self._put(one):
                     continue
-                self._target.put(one.path, one.pieces(self._storage, self._pace.go_on), replaces=one.may_change)
-            except NotHere as error:
-                self._fail(one.path, str(error))
-                continue
-            except FileRefused as error:
-                self._fail(one.path, str(error))
-                continue
-            except NotThere:
-                raise CopyTrouble(f"{self._target.name}: a folder of it went away meanwhile") from None
-            self._batch.append(one)
-            self._batch_bytes += one.size
-            if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
+                self._batch.append(one)
+                self._batch_bytes += one.size
+                if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
+                    self._settle()
+        except CopyTrouble:
+            with suppress(CopyTrouble):  # what was put before a disk was full can count
                 self._settle()
+            raise
         self._settle()
+
+    def _put(self, one: Wanted) -> bool:
+        """Whether it was put now, and is to be read back."""
+        try:
+            if self._stands_there_already(one):
+                return False
+            self._target.put(one.path, one.pieces(self._storage, self._pace.go_on), replaces=one.may_change)
+        except (NotHere, FileRefused) as error:
+            self._fail(one.path, str(error))
+            return False
+        except NotThere:
+            raise CopyTrouble(f"{self._target.name}: a folder of it went away meanwhile") from None
+        return True
 
     def _stands_there_already(self, one: Wanted) -> bool:
         """Of a killed run, or at its former place. What is wrong there goes aside. Raises FileRefused."""
         if self._target.stored(one.path) is None:
-            if one.stands_at is None or one.stands_at == one.path or not self._target.move(one.stands_at, one.path):
+            if one.stands_at is None or one.stands_at == one.path:
+                return False
+            self._counts_no_more(one.stands_at)
+            if not self._target.move(one.stands_at, one.path):
                 return False
             self.done.moved += 1
-        found, _ = sha256_at(self._target, one.path)
+        found, stored = self._found_at(one.path)
         if found == one.sha256:
-            self._note([one])
+            self._note([(one, stored)])
             return True
         if self._rows.has_original(self._copy.id, found):
             raise FileRefused("what stands there is another photo's copy, whose name the disk takes for the same")
+        self._counts_no_more(one.path)
         if one.may_change and (one.path == readme.NAME or not self._keeps_earlier(one)):
             return False  # it is replaced
         folder = "Earlier" if one.may_change or one.path.startswith("Overlay/") else "Damaged"
@@ -263,6 +274,12 @@ class CopyRun:
             self.done.wrong[one.path] = f"other bytes stood there; they are in {aside}"
             logger.warning("%s: %s: other bytes stood there; they are in %s", self._copy.name, one.path, aside)
         return False
+
+    def _counts_no_more(self, path: str) -> None:
+        """Before something else gets its place, or it goes from there: a kill in between must leave no row of it."""
+        there = self._rows.at(self._copy.id, path)
+        if there is not None:
+            self._rows.forget(self._copy.id, [there])
 
     def _keeps_earlier(self, one: Wanted) -> bool:
         """Whether what stands there is kept when it is replaced. A log that has only grown holds all of it."""
@@ -276,35 +293,37 @@ class CopyRun:
     def _settle(self) -> None:
         """What was put is brought to the medium, read back from there, and counts."""
         batch, self._batch, self._batch_bytes = self._batch, [], 0
-        if batch:
+        if not batch:
+            return
+        try:
+            self._target.settle()
+        except NotThere:
+            raise CopyTrouble(f"{self._target.name}: what was written there is gone") from None
+        right: list[tuple[Wanted, Stored]] = []
+        for one in batch:
             try:
-                self._target.settle()
-            except NotThere:
-                raise CopyTrouble(f"{self._target.name}: what was written there is gone") from None
-            right = []
-            for one in batch:
-                try:
-                    found, _ = sha256_at(self._target, one.path)
-                except (NotThere, FileRefused) as error:
-                    self._fail(one.path, str(error) or "it is not there, where it was just written")
-                    continue
-                if found == one.sha256:
-                    right.append(one)
-                else:
-                    self._fail(one.path, "what was written there reads back as other bytes; check that disk")
-            self._note(right)
+                found, stored = self._found_at(one.path)
+            except (NotThere, FileRefused) as error:
+                self._fail(one.path, str(error) or "it is not there, where it was just written")
+                continue
+            if found == one.sha256:
+                right.append((one, stored))
+            else:
+                self._fail(one.path, "what was written there reads back as other bytes; check that disk")
+        self._note(right)
 
-    def _note(self, read_back: list[Wanted]) -> None:
+    def _found_at(self, path: str) -> tuple[str, Stored]:
+        """The hash of a file at the copy, and how it stood when its reading began. Raises NotThere, FileRefused."""
+        stored = self._target.stored(path)
+        if stored is None:
+            raise NotThere
+        return sha256_at(self._target, path)[0], stored
+
+    def _note(self, read_back: list[tuple[Wanted, Stored]]) -> None:
         """These were read back just now, and right."""
         self._check()
         now = datetime.now(UTC)
-        there: list[There] = []
-        for one in read_back:
-            stored: Stored | None = self._target.stored(one.path)
-            if stored is None:
-                self._fail(one.path, "it is not there, where it was just read")
-                continue
-            there.append(There(one.path, one.sha256, one.size, one.original, stored.stamp, now))
+        there = [There(one.path, one.sha256, one.size, one.original, stored.stamp, now) for one, stored in read_back]
         self._rows.note_there(self._copy.id, there)
         for noted in there:
             if noted.is_original:

@@ -24,6 +24,7 @@ from Src.Shared.ledger_text import from_ledger, to_ledger
 _FORM = re.compile(r"sftp://(?:([^@/:\s]+)@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(/[^\0\n]*)")
 _TEMPORARY = ".factory-part-"
 _PATIENCE = 60.0  # seconds for an answer
+_ANSWER = 32 << 10  # bytes of one
 _LOST = (paramiko.SSHException, EOFError, socket.error)
 
 
@@ -114,8 +115,11 @@ class SftpTarget:
 
     def read(self, path: str) -> Iterator[bytes]:
         with self._asking("read", path), self._sftp.open(self._at(path), "rb") as file:
-            file.prefetch(file.stat().st_size)
-            while piece := file.read(PIECE):
+            size = file.stat().st_size or 0
+            for start in range(0, size, PIECE):  # asked for ahead, and never more than a piece
+                end = min(start + PIECE, size)
+                asked = [(at, min(_ANSWER, end - at)) for at in range(start, end, _ANSWER)]
+                piece = b"".join(file.readv(asked))
                 self._spent(len(piece))
                 yield piece
 
@@ -194,6 +198,7 @@ class SftpTarget:
         try:
             yield
         except FileNotFoundError:
+            self._folders.clear()
             raise NotThere from None
         except _LOST as error:
             if getattr(error, "errno", None) in (errno.ENAMETOOLONG, errno.EINVAL):
