@@ -150,18 +150,17 @@ def is_on_vaults_disk(settings: Settings, row: CopyRow) -> bool:
 def _made_folder(settings: Settings, given: str) -> str:
     folder = Path(os.path.abspath(given))
     try:
-        resolved = folder.resolve(strict=False)
-        if resolved.parent.is_dir():
-            own = OwnFolders(settings)
-            around = own.around(resolved if resolved.exists() else resolved.parent, or_data=True)
-            inside = own.inside(resolved) if resolved.exists() else None
-            if around is not None or inside is not None:
-                what = (around or inside or own).name  # type: ignore[union-attr]
-                raise CopyTrouble(f"{to_ledger(given)}: is in, or around, {what}; a copy must stand elsewhere")
-            if not resolved.exists():
-                resolved.mkdir(0o750)
-        if not resolved.is_dir():
+        resolved = folder.resolve()
+        if not resolved.parent.is_dir() or (resolved.exists() and not resolved.is_dir()):
             raise CopyTrouble(f"{to_ledger(given)}: there is no such folder; plug the disk in, or make the folder")
+        own = OwnFolders(settings)
+        one = own.around(resolved if resolved.exists() else resolved.parent, or_data=True)
+        if one is None and resolved.exists():
+            one = own.inside(resolved)
+        if one is not None:
+            raise CopyTrouble(f"{to_ledger(given)}: is in, or around, {one.name}; a copy must stand elsewhere")
+        if not resolved.exists():
+            resolved.mkdir(0o750)
     except (OSError, RuntimeError, ValueError) as error:
         raise CopyTrouble(f"{to_ledger(given)}: cannot be used: {error}") from error
     return str(folder)
