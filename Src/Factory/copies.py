@@ -190,7 +190,7 @@ def _run(
             stopped = one.was_stopped
         say_stopped(settings, database)
     if as_json:
-        report.print_json(_readable(done.as_json()))
+        report.print_json(done.as_json())
     else:
         _print_run(done, row)
     if stopped:
@@ -216,15 +216,6 @@ def _dumped(settings: Settings) -> tuple[Dump | None, str | None]:
     except (Problem, OSError) as error:
         return None, f"the database could not be backed up: {error}"
     return Dump(file, copied.rows), None
-
-
-def _readable(said: dict[str, Any]) -> dict[str, Any]:
-    """Names may hold what is no text: they stand there as in the database."""
-    names = ("wrong", "failed")
-    return {
-        key: {to_ledger(path): why for path, why in value.items()} if key in names else value
-        for key, value in said.items()
-    }
 
 
 def _print_run(done: CopyDone, row: CopyRow) -> None:
@@ -281,7 +272,7 @@ def _drill(settings: Settings, sessions: Sessions, name: str, day: str | None, p
     except OSError as error:
         raise CopyTrouble(f"cannot restore into {scratch}: {error.strerror or error}") from error
     if as_json:
-        report.print_json(_readable(done.as_json()))
+        report.print_json(done.as_json())
     else:
         _print_drill(done)
     return ExitCode.WELL if done.is_well else ExitCode.FOUND

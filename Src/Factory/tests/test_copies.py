@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from Src.Factory.problems import Problem
 from Src.Library.custody.copies.trouble import CopyTrouble
 from Src.Shared.database import Database
 from Src.Shared.errors import ExitCode
+from Src.Shared.postgres.embedded import EmbeddedPostgres
 from Src.Shared.settings import PROJECT_ROOT, Settings
 
 CANON = (PROJECT_ROOT / "Src/Librarian/tests/samples/Canon_40D.jpg").read_bytes()
@@ -33,7 +35,15 @@ def card(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def factory(factory_settings: Settings, database: Database, card: Path, capsys: pytest.CaptureFixture[str]) -> Settings:
+def factory(
+    factory_settings: Settings,
+    database: Database,
+    card: Path,
+    ledger_server: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Settings:
+    monkeypatch.setenv("PATH", f"{ledger_server.bin}:{os.environ['PATH']}")
     assert run_import(factory_settings, sources=[str(card)], move=False, as_json=True) == ExitCode.WELL
     capsys.readouterr()
     return factory_settings

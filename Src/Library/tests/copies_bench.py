@@ -24,7 +24,7 @@ from Src.Library.custody.copies.run import CopyRun
 from Src.Library.custody.copies.target import Target
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
-from Src.Shared.ledger_text import to_ledger
+from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import Companion
 from Src.Shared.settings import Settings
 
@@ -91,7 +91,7 @@ class CopyBench:
     def beside(self, number: int, name: str, kind: str, content: bytes) -> Path:
         """A companion of an original, filed."""
         [[path]] = self.sql("SELECT final_path FROM media_assets WHERE file_hash = :h", h=self.hashes[number])
-        file = (self.settings.storage / path).with_name(name)
+        file = (self.settings.storage / from_ledger(path)).with_name(name)
         file.write_bytes(content)
         row = {
             "original_hash": self.hashes[number],
@@ -110,7 +110,7 @@ class CopyBench:
     def original(self, number: int) -> str:
         """Its path, relative to the storage."""
         [[path]] = self.sql("SELECT final_path FROM media_assets WHERE file_hash = :h", h=self.hashes[number])
-        return str(path)
+        return from_ledger(path)
 
 
 class Wrapped:

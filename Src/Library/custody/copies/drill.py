@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from Src.Library.custody.copies.done import as_ledger_names
 from Src.Library.custody.copies.rows import CopyRow, CopyRows, There
 from Src.Library.custody.copies.target import Target
 from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
@@ -53,7 +54,7 @@ class Drilled:
         names = ("name", "day", "files", "bytes", "ok", "listed")
         return {
             **{name: getattr(self, name) for name in names},
-            "wrong": dict(sorted(self.wrong.items())),
+            "wrong": as_ledger_names(self.wrong),
             "database": database,
             "well": self.is_well,
         }

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
@@ -22,6 +23,9 @@ from Src.Library.own_folders import OwnFolders
 from Src.Shared.ledger_text import from_ledger, to_ledger
 from Src.Shared.models import new_id
 from Src.Shared.settings import Settings
+
+if TYPE_CHECKING:  # only who has an encrypted copy loads what it needs
+    from Src.Library.custody.copies.sealed import SealedTarget
 
 FOLDERS = ("Originals", "Manifests", "Overlay", "Database")  # what a copy has
 _SCHEME = re.compile("([a-z][a-z0-9+.-]*)://")
@@ -57,12 +61,17 @@ def open_copy(settings: Settings, sessions: Sessions, row: CopyRow, spent: Spent
     target = open_raw(settings, row.name, row.kind, from_ledger(row.target), spent)
     try:
         check_marker(target, row, vault_of(sessions))
-        yield _unsealed(settings, row.name, target) if row.is_encrypted else target
+        if not row.is_encrypted:
+            yield target
+            return
+        sealed = _unsealed(settings, row.name, target)
+        sealed.check_key()
+        yield sealed
     finally:
         target.close()
 
 
-def _unsealed(settings: Settings, name: str, target: Target) -> Target:
+def _unsealed(settings: Settings, name: str, target: Target) -> SealedTarget:
     from Src.Library.custody.copies.sealed import SealedTarget
 
     return SealedTarget(target, credentials_of(settings.copies_credentials, name), settings.state)
@@ -102,8 +111,7 @@ def add_copy(
     place = _made_folder(settings, given) if kind == "folder" else given
     target = open_raw(settings, name, kind, place)
     try:
-        if encrypted:
-            _unsealed(settings, name, target)  # the key is there
+        sealed = _unsealed(settings, name, target) if encrypted else None  # before anything is written
         marker = _marker_at(target)
         was_one = marker is not None
         if marker is None:
@@ -113,6 +121,8 @@ def add_copy(
                         f"{target.name}: has a folder {folder}, and is no copy of ours; give an empty folder"
                     )
             marker = CopyMarker(vault_id, new_id(), encrypted)
+            if sealed is not None:
+                sealed.note_key()
             target.put(MARKER, [marker.content])
             target.settle()
             if _marker_at(target) != marker:

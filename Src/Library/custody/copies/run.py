@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 GRACE = timedelta(days=30)  # from emptying the trash here to removing it there
 REREAD_AFTER = timedelta(days=60)  # well before what `safe` asks for
+_NOTED = 100  # of what is wrong, or failed, in the copy's row
 _BATCH_FILES, _BATCH_BYTES = 100, 256 << 20
 
 
@@ -110,7 +111,7 @@ class CopyRun:
         finally:
             os.close(originals)
         self.done.originals, self.done.there = self._rows.originals(), self._rows.counts(self._copy.id).originals
-        self._rows.ran(self._copy.id, self.done.as_json())
+        self._rows.ran(self._copy.id, self.done.as_json(_NOTED))
         return self.done
 
     def _work(self) -> None:
@@ -257,7 +258,11 @@ class CopyRun:
             if not self._target.move(one.stands_at, one.path):
                 return False
             self.done.moved += 1
-        found, stored = self._found_at(one.path)
+        try:
+            found, stored = self._found_at(one.path)
+        except FileRefused as error:  # it cannot be read, or decrypted
+            found, stored = "", Stored(0, "")
+            logger.warning("%s: %s: %s", self._copy.name, one.path, error)
         if found == one.sha256:
             self._note([(one, stored)])
             return True
@@ -285,10 +290,13 @@ class CopyRun:
         """Whether what stands there is kept when it is replaced. A log that has only grown holds all of it."""
         if not log_like(one.path):
             return not one.path.startswith("Manifests/")
-        size = self._target.stored(one.path)
-        if size is None or one.content is None or size.size > len(one.content):
+        if one.content is None:
             return True
-        return hashlib.sha256(one.content[: size.size]).hexdigest() != sha256_at(self._target, one.path)[0]
+        try:
+            before = b"".join(self._target.read(one.path))
+        except FileRefused:
+            return True
+        return not one.content.startswith(before)
 
     def _settle(self) -> None:
         """What was put is brought to the medium, read back from there, and counts."""

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -66,7 +66,7 @@ class S3Target:
     def stored(self, path: str) -> Stored | None:
         try:
             with self._asking("look at", path):
-                return _stored(obstore.head(self._store, to_ledger(path)))
+                return _stored(obstore.head(self._store, _key(path)))
         except NotThere:
             return None
 
@@ -74,12 +74,12 @@ class S3Target:
         with self._asking("list", folder):
             for some in obstore.list(self._store, prefix=folder):
                 for one in some:
-                    yield from_ledger(one["path"]), _stored(one)
+                    yield _path(one["path"]), _stored(one)
 
     def read(self, path: str) -> Iterator[bytes]:
         with self._asking("read", path):
             expected = 0
-            found = obstore.get(self._store, to_ledger(path))
+            found = obstore.get(self._store, _key(path))
             size = found.meta["size"]
             for piece in found.stream(min_chunk_size=PIECE):
                 content = bytes(piece)
@@ -100,12 +100,12 @@ class S3Target:
             with self._asking("write", path):
                 try:
                     if size <= _IN_MEMORY:
-                        mode = "overwrite" if replaces else "create"
-                        obstore.put(self._store, to_ledger(path), file.read(), mode=mode, use_multipart=False)
+                        mode: Literal["overwrite", "create"] = "overwrite" if replaces else "create"
+                        obstore.put(self._store, _key(path), file.read(), mode=mode, use_multipart=False)
                     else:
                         obstore.put(
                             self._store,
-                            to_ledger(path),
+                            _key(path),
                             iter(lambda: file.read(PIECE), b""),
                             use_multipart=True,
                             chunk_size=max(_PART, size // 9000),
@@ -121,7 +121,7 @@ class S3Target:
         if self.stored(path) is None or self.stored(new) is not None:
             return False
         with self._asking("rename", path):
-            obstore.copy(self._store, to_ledger(path), to_ledger(new))
+            obstore.copy(self._store, _key(path), _key(new))
         if sha256_at(self, path) != sha256_at(self, new):
             raise FileRefused("it was copied there under another name, and reads back as other bytes")
         self.remove(path)
@@ -129,7 +129,7 @@ class S3Target:
 
     def remove(self, path: str) -> None:
         with self._asking("remove", path):
-            obstore.delete(self._store, to_ledger(path))
+            obstore.delete(self._store, _key(path))
 
     @contextmanager
     def _asking(self, doing: str, path: str) -> Iterator[None]:
@@ -139,6 +139,15 @@ class S3Target:
             raise NotThere from None
         except (BaseError, OSError) as error:
             raise CopyTrouble(f"cannot {doing} {self.name}/{to_ledger(path)}: {_words(error)}") from error
+
+
+def _key(path: str) -> str:
+    """Clients and servers change a `\\` in a name, as ledger text has where a name is no UTF-8."""
+    return to_ledger(path).replace("%", "%25").replace("\\", "%5C")
+
+
+def _path(key: str) -> str:
+    return from_ledger(key.replace("%5C", "\\").replace("%25", "%"))
 
 
 def _stored(meta: Any) -> Stored:

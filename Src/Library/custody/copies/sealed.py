@@ -8,16 +8,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
 
 import pyrage
 
 from Src.Library.custody.copies import readme
 from Src.Library.custody.copies.marker import MARKER
 from Src.Library.custody.copies.target import PIECE, Stored, Target
-from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused
+from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
 
 _SUFFIX = ".age"
+_KEY_CHECK = ".photo-factory-key"
 _PLAIN = (MARKER, readme.NAME)
 _IN_MEMORY = 8 << 20  # bytes; what is longer goes through a file here that has no name
 
@@ -39,6 +39,27 @@ class SealedTarget:
 
     def close(self) -> None:
         self._inner.close()
+
+    def note_key(self) -> None:
+        """Leaves a file by which the key is known again. Raises CopyTrouble, FileRefused."""
+        self.put(_KEY_CHECK, [_KEY_CHECK.encode()])
+        self.settle()
+        self.check_key()
+
+    def check_key(self) -> None:
+        """Raises CopyTrouble where this is not the key with which the copy was made."""
+        try:
+            is_right = b"".join(self.read(_KEY_CHECK)) == _KEY_CHECK.encode()
+        except NotThere:
+            raise CopyTrouble(
+                f"{self.name}: {_KEY_CHECK}{_SUFFIX} is missing; nobody knows whether the key is right"
+            ) from None
+        except FileRefused:
+            is_right = False
+        if not is_right:
+            raise CopyTrouble(
+                f"{self.name}: was encrypted with another key than that in its section of COPIES_CREDENTIALS"
+            )
 
     def settle(self) -> None:
         self._inner.settle()
@@ -87,8 +108,8 @@ class SealedTarget:
     def remove(self, path: str) -> None:
         self._inner.remove(_sealed(path))
 
-    def _spooled(self) -> IO[bytes]:
-        return tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=self._scratch)
+    def _spooled(self) -> tempfile.SpooledTemporaryFile[bytes]:
+        return tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self._scratch))
 
 
 def _sealed(path: str) -> str:

@@ -130,7 +130,7 @@ class SftpTarget:
             with contextlib.suppress(FileNotFoundError):  # of a run that was killed
                 self._sftp.remove(temporary)
             try:
-                with self._sftp.open(temporary, "xb") as file:
+                with self._sftp.open(temporary, "wxb") as file:
                     file.set_pipelined(True)
                     for piece in pieces:
                         file.write(piece)
