@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from Src.Factory.commands import COMMANDS
+from Src.Factory.commands import BY_NAME, COMMANDS
+from Src.Factory.declaration import Refused
 from Src.Factory.tests.bare_checkout import copy_what_stands_alone
 from Src.Shared.person import login_name
 from Src.Testing.forks import Forks
@@ -496,7 +497,8 @@ def test_wrong_words_never_reach_a_container(project: Project, name: str) -> Non
     if name != "psql":  # whose words are psql's
         done = project.run(name, "--nonsense")
         assert (done.returncode, done.stdout) == (2, "")
-        assert ("docker compose down" if name == "up" else f"Usage: factory {name} ") in done.stderr
+        stack = BY_NAME[name].stack
+    assert (stack.why if isinstance(stack, Refused) else f"Usage: factory {name} ") in done.stderr
 
 
 def imported(project: Project, *arguments: str | Path) -> tuple[list[str], list[dict[str, Any]], dict[str, Any]]:

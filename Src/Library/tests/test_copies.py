@@ -302,7 +302,8 @@ def test_what_is_emptied_here_goes_there_after_a_grace(copied: CopyBench, disk: 
         path, sha256 = copied.original(number), copied.hashes[number]
         copied.sql(
             "INSERT INTO trash (file_hash, file_size, original_name, trash_path, removed_by, act_id, asset, "
-            "belongings, companions) SELECT file_hash, file_size, original_name, replace(final_path, 'Originals', 'Trash'), 'me', "
+            "belongings, companions) SELECT file_hash, file_size, original_name, "
+            "replace(final_path, 'Originals', 'Trash'), 'me', "
             "gen_random_uuid(), to_jsonb(a), '{}', '{}' FROM media_assets AS a WHERE file_hash = :h",
             h=sha256,
         )
