@@ -121,7 +121,7 @@ def _until_killed(bench: CopyBench, step: str, at: int) -> None:
 
     try:
         database = Database(bench.settings)
-        CopyBench(bench.settings, database, bench.hashes).run("disk", wrap=lambda one: Killing(one))  # type: ignore[arg-type, return-value]
+        CopyBench(bench.settings, database, bench.hashes).run("disk", wrap=lambda one: Killing(one))
         os._exit(0)
     finally:
         os._exit(3)
@@ -155,7 +155,7 @@ def test_unplugged_midway_nothing_more_counts(bench: CopyBench, disk: Path, tmp_
                 disk.mkdir()  # the empty mount point
             return super().__getattr__(name)
 
-    done = bench.run("disk", wrap=lambda one: Unplugging(one))  # type: ignore[arg-type, return-value]
+    done = bench.run("disk", wrap=lambda one: Unplugging(one))
     assert done.trouble is not None
     assert done.there == 0
     assert os.listdir(disk) == [], "nothing is written to what is not the disk"
@@ -259,7 +259,7 @@ def test_what_a_medium_writes_wrongly_does_not_count(bench: CopyBench, disk: Pat
             changed = (piece[:-1] + b"!" for piece in pieces) if path == bad else pieces
             self.inner.put(path, changed, replaces=replaces)
 
-    done = bench.run("disk", wrap=lambda one: Rotting(one))  # type: ignore[arg-type, return-value]
+    done = bench.run("disk", wrap=lambda one: Rotting(one))
     assert (list(done.failed), done.there) == ([bad], COUNT - 1)
     assert bench.counted_wrongly("disk", disk) == []
     assert bench.run("disk").there == COUNT
