@@ -148,6 +148,22 @@ def restore_backup(
     return Copied(source, size, rows, time.monotonic() - started)
 
 
+def prove_backup(programs: PostgresPrograms, source: str) -> Counts:
+    """Restores the backup in the file `source` into a scratch database, which goes again; the rows of its tables.
+
+    Raises Problem.
+    """
+    with (
+        _told("backup", source),
+        _old_file(source) as file,
+        _alone(programs) as outside,
+        _scratch(programs, outside) as scratch,
+    ):
+        _load(programs, scratch, file)
+        with programs.session(scratch) as restored:
+            return _count(restored)
+
+
 # Databases
 
 

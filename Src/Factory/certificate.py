@@ -134,7 +134,8 @@ def _parts(made: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         "Checks since",
         [("read, and right", read), *((one["finding"], one["message"]) for one in checks["findings"]), *runs],
     )
-    yield "Copies elsewhere", [("", ", ".join(map(str, made["copies"])) or "none known")]
+    copies = [(one["name"], f"{one['kind']}, read back from there {one['read_back_at']}") for one in made["copies"]]
+    yield "Copies elsewhere", copies or [("", "none known")]
     signed = []
     if made["signed_line"] is not None:
         signed = [("list", f"Storage/Manifests/{made['signed_line']['list']}"), ("line", made["signed_line"]["line"])]

@@ -20,14 +20,14 @@ def receipt_comment(lines: Sequence[Line]) -> str:
     return f"Photo Factory receipt 1: {counted(len(lines), 'file')}, {safe:,} safe"
 
 
-def receipt_text(source: Path, within: timedelta, lines: Sequence[Line], key: str | None) -> str:
+def receipt_text(source: Path, within: timedelta, copies: int, lines: Sequence[Line], key: str | None) -> str:
     """One line a file, its fields in one order, so that any program reads it. `key`: with which it is signed."""
     counts = Counter(one.verdict for one in lines)
     text = [
         "Photo Factory receipt 1",
         f"made: {datetime.now(UTC).isoformat(timespec='seconds')}",
         f"of: {escaped(report.on_host(os.path.abspath(source)))}",
-        f"asked: read back within {counted(within.days, 'day')}, 0 copies",
+        f"asked: read back within {counted(within.days, 'day')}, {counted(copies, 'copy', 'copies')}",
         f"signed with: {key or '- (there is no vault)'}",
         f"files: {len(lines)}",
         *(f"{verdict}: {counts[verdict]}" for verdict in VERDICTS),

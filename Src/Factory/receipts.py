@@ -29,7 +29,7 @@ from Src.Librarian.passage import IN_ARCHIVE, Account, IncomingFile
 from Src.Librarian.sources import SourceError
 from Src.Library.custody.listed import is_list, read_list
 from Src.Library.custody.manifests.folder import SIGNATURE
-from Src.Library.custody.receipt import VERDICTS, Elsewhere, Line, Receipts
+from Src.Library.custody.receipt import VERDICTS, Elsewhere, Line, Receipts, asking_copies
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
@@ -108,6 +108,7 @@ class Asked(NamedTuple):
 
     within: timedelta
     reads: bool
+    copies: int = 0  # elsewhere
 
 
 class Stopped(Exception):
@@ -125,11 +126,9 @@ def run_safe(
     as_json: bool,
 ) -> int:
     """Says of each file whether it is safe; the exit code. Raises Problem, SourceError, LedgerUnavailable."""
-    asked = Asked(_within("safe", within), read)
     if re.fullmatch("[0-9]{1,3}", copies or "0") is None:
         raise Problem(f"safe: --copies {copies!r} is no number of copies")
-    if int(copies or "0"):
-        raise Problem(f"safe: --copies {copies}: copies elsewhere cannot be made yet, so nothing would be safe")
+    asked = Asked(_within("safe", within), read, int(copies or "0"))
     path = Path(source)
     try:
         with contextlib.ExitStack() as opened:
@@ -144,7 +143,9 @@ def run_safe(
             else:
                 lines = [one.line for one in compare(settings, path, asked, about="safe")]
             if files is not None:
-                files.write(receipt_text(path, asked.within, lines, files.public_key), receipt_comment(lines))
+                files.write(
+                    receipt_text(path, asked.within, asked.copies, lines, files.public_key), receipt_comment(lines)
+                )
     except Stopped:
         report.note("Stopped; nothing is said.")
         return ExitCode.INTERRUPTED
@@ -324,7 +325,7 @@ def _judged(
             go_on()
             raise
         go_on()
-        return lines
+        return asking_copies(lines, asked.copies, asked.within)
 
 
 def _elsewhere(account: Account) -> Elsewhere:
@@ -413,7 +414,8 @@ def _print_safe(lines: Sequence[Line], asked: Asked, receipt: str | None, files:
     stay = [one for one in lines if one.verdict != "safe"]
     _print_list([(one.path, one.verdict, one) for one in stay])
     days = counted(asked.within.days, "day")
-    report.say(f"Safe means read back within {days}. Copies elsewhere do not count: none can be made yet.")
+    elsewhere = f", here and from {counted(asked.copies, 'copy', 'copies')} elsewhere" if asked.copies else ""
+    report.say(f"Safe means read back within {days}{elsewhere}.")
     if counts["not_reread"] and not asked.reads:
         report.say("With --read, what was not re-read is read now.")
     if receipt is not None and files is not None:

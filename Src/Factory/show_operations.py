@@ -7,6 +7,7 @@ from datetime import datetime
 
 from Src.Factory import report
 from Src.Factory.batch import run_import
+from Src.Factory.copies import run_copies
 from Src.Factory.rebuild import run_rebuild
 from Src.Factory.verify import run_verify
 from Src.Library.operation import Operation, OperationProblem, offer, short
@@ -71,6 +72,9 @@ def _resume(settings: Settings, one: Operation, *, as_json: bool) -> int:
             accept_moves=bool(given.get("accept_moves")),
             as_json=as_json,
         )
+    if one.kind == "copies":
+        words, limit = ["run", given["name"]], given["limit"]
+        return run_copies(settings, words=words, limit=limit, read=bool(given["read"]), as_json=as_json)
     raise OperationProblem(f"operation {short(one.id)} goes on by itself: it is the {one.who}'s")
 
 

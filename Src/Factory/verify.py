@@ -15,8 +15,11 @@ from Src.Factory.progress import progress_shown
 from Src.Factory.verify_events import verify_events
 from Src.Librarian.record.journal import Journal
 from Src.Library.belonging import Belonging
+from Src.Library.custody.copies.fetching import NotAtCopy, fetch
+from Src.Library.custody.copies.rows import CopyRows
+from Src.Library.custody.copies.trouble import CopyTrouble
 from Src.Library.custody.manifests.checking import CheckedManifests, check_manifests
-from Src.Library.custody.repair.good_bytes import FolderOfBytes, GoodBytes
+from Src.Library.custody.repair.good_bytes import BytesByHash, FolderOfBytes, GoodBytes
 from Src.Library.custody.repair.repairs import Repair
 from Src.Library.custody.verified import Verified
 from Src.Library.custody.verify import Plan, Verify
@@ -53,11 +56,12 @@ def run_verify(
     plan = plan_of(quick=quick, sample=sample, budget=budget)
     if accept_moves and (sample is not None or budget is not None):
         raise Problem("verify: --accept-moves needs a look at all of the vault; leave --sample or --budget out")
-    repair = None
-    if accept_moves or restore_from is not None:
-        repair = Repair(None if restore_from is None else _source(restore_from), accept_moves)
     database = Database(settings, service="factory", answer_limit=_ANSWER_LIMIT)
     try:
+        repair = None
+        if accept_moves or restore_from is not None:
+            source = None if restore_from is None else _source(settings, database, restore_from)
+            repair = Repair(source, accept_moves)
         verify = Verify(settings, database, plan, journaled=lambda: journaled(settings), repair=repair)
         with progress_shown("Verifying") as show_step:
             with (
@@ -106,18 +110,27 @@ def _parameters(
     return {**parameters, "accept_moves": True} if accept_moves else parameters
 
 
-def _source(given: str) -> GoodBytes:
-    """A folder, or a copy by its name. Raises Problem."""
+def _source(settings: Settings, database: Database, given: str) -> GoodBytes:
+    """A folder, or a copy by its name. Raises Problem, LedgerUnavailable."""
     try:
         os.stat(given)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         if "/" not in given and isinstance(error, FileNotFoundError):
+            if CopyRows(database.session).named(given) is not None:
+                return _copy(settings, database, given)
             why = "no folder of that name is here, and no copy has it"
         raise Problem(f"verify: --restore-from {given}: {why}") from error
     if not os.path.isdir(given):
         raise Problem(f"verify: --restore-from {given}: is no folder")
     return FolderOfBytes(Path(given))
+
+
+def _copy(settings: Settings, database: Database, name: str) -> GoodBytes:
+    def fetched(sha256: str, into: int) -> int:
+        return fetch(settings, database.session, name, sha256, into)
+
+    return BytesByHash(name, fetched, has_none=NotAtCopy, trouble=CopyTrouble)
 
 
 def plan_of(*, quick: bool, sample: str | None, budget: str | None) -> Plan:

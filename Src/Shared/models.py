@@ -51,6 +51,7 @@ OVERLAY_FIELDS = (
 )
 XMP_FIELDS = ("rating", "captured_at", "location", "title", "description", "tag")  # that XMP files say
 ROTATIONS = (0, 90, 180, 270)
+COPY_KINDS = ("folder", "sftp", "s3")
 OPERATION_STATUSES = ("pending", "running", "paused", "completed", "failed", "cancelled")
 
 INSTANT = TIMESTAMP(timezone=True)
@@ -537,6 +538,55 @@ class UnsealedEvent(Base):
     written_at: Mapped[datetime | None] = mapped_column(INSTANT)
 
     __table_args__ = (CheckConstraint(_one_of("event", SEALED[:2]), name="ck_unsealed_events_event"),)
+
+
+class Copy(Base):
+    """A copy of the vault elsewhere. `Src/Library/custody/copies/` alone reads and writes it."""
+
+    __tablename__ = "copies"
+
+    id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True, default=new_id)  # also in its marker
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    target: Mapped[str] = mapped_column(Text)  # where it was last; nothing secret
+    is_encrypted: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    made_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
+    ran_at: Mapped[datetime | None] = mapped_column(INSTANT)
+    run_result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    dump_path: Mapped[str | None] = mapped_column(Text)  # of the newest dump there that was read back
+    dump_hash: Mapped[str | None] = mapped_column(String(64))
+    dumped_at: Mapped[datetime | None] = mapped_column(INSTANT)
+    dump_rows: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # by table
+    drilled_at: Mapped[datetime | None] = mapped_column(INSTANT)
+    drill_result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
+    __table_args__ = (
+        CheckConstraint(_one_of("kind", COPY_KINDS), name="ck_copies_kind"),
+        CheckConstraint(_SHA256.replace("file_hash", "dump_hash"), name="ck_copies_dump_hash"),
+        Index("uq_copies_name", literal_column("lower(name)").label("name"), unique=True),
+    )
+
+
+class CopiedFile(Base):
+    """A file at a copy: all of its bytes were read back from there, and were right."""
+
+    __tablename__ = "copied_files"
+
+    copy_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)  # of copies
+    path: Mapped[str] = mapped_column(Text, primary_key=True)  # relative to the copy
+    file_hash: Mapped[str] = mapped_column(String(64))  # of its content, before it was encrypted
+    file_size: Mapped[int] = mapped_column(BigInteger)
+    original_hash: Mapped[str | None] = mapped_column(String(64))  # its own: an original; another: it belongs to that
+    stamp: Mapped[str] = mapped_column(Text)  # of the file there: another one, and it is read anew
+    there_since: Mapped[datetime] = mapped_column(INSTANT)
+    read_back_at: Mapped[datetime] = mapped_column(INSTANT)
+
+    __table_args__ = (
+        CheckConstraint(_SHA256, name="ck_copied_files_file_hash"),
+        CheckConstraint(_SHA256.replace("file_hash", "original_hash"), name="ck_copied_files_original_hash"),
+        Index("ix_copied_files_file_hash", "file_hash"),
+        Index("ix_copied_files_original_hash", "original_hash", "copy_id"),
+    )
 
 
 class OriginalFinding(Base):

@@ -69,6 +69,8 @@ _LIBRARY = (
     "seal_heads",
     "seal_notes",
     "unsealed_events",
+    "copies",
+    "copied_files",
     "original_findings",
     "original_looks",
     "asset_tags",
@@ -127,6 +129,8 @@ SERVICES = (
                 "acts": (*_OVERLAY["acts"], "UPDATE (parameters)"),  # which originals those of the dashboard mean
                 "operations": ("SELECT", "INSERT", "UPDATE"),
                 "hash_cache": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+                "copies": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+                "copied_files": ("SELECT", "INSERT", "UPDATE", "DELETE"),
             },
             functions=("ask_for_retry", "take_from_library", "open_rebuild", "close_rebuild", "forget_rebuilt"),
             also_connects=("factory",),  # the commands that work on photos or look at them

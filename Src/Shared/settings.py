@@ -24,7 +24,7 @@ from Src.Shared.limits import LIMITS, Limits
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent.parent
 
-PATHS = {"FACTORY_DATA", "INBOX_PATH", "STORAGE_PATH", "FACTORY_DB_DATA"}
+PATHS = {"FACTORY_DATA", "INBOX_PATH", "STORAGE_PATH", "FACTORY_DB_DATA", "COPIES_CREDENTIALS"}
 # By its name now: what a setting was called before. That is still read where the new name is not given.
 RENAMED = {"READERS": "WORKERS"}
 
@@ -76,6 +76,7 @@ class Settings:
     retry_first_delay: float
     retry_max_delay: float
     retention_days: int
+    copies_credentials: Path | None  # the file that says what opens copies elsewhere
     zone: ZoneInfo
     log_level: str
     log_format: LogFormat
@@ -160,6 +161,7 @@ def load_settings(
         retry_first_delay=_number(values, "RETRY_FIRST_DELAY", 30.0, least=0.0),
         retry_max_delay=_number(values, "RETRY_MAX_DELAY", 21600.0, least=0.0),
         retention_days=_whole(values, "RETENTION_DAYS", 60, least=1),
+        copies_credentials=_file(values, "COPIES_CREDENTIALS"),
         zone=_zone(values),
         log_level=_choice(values, "LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), str.upper),
         log_format=_choice(values, "LOG_FORMAT", "text", ("text", "json")),
@@ -233,6 +235,17 @@ def _path(values: Mapping[str, str], name: str, default: Path) -> Path:
     if is_other:
         raise SettingsError(f"{name}={text}: is a file; give a folder's path")
     return path.absolute()
+
+
+def _file(values: Mapping[str, str], name: str) -> Path | None:
+    """Whether it is there and may be read is for those to say who use it."""
+    text = values.get(name)
+    if text is None:
+        return None
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError as error:  # nobody's home
+        raise SettingsError(f"{name}={text}: is no usable path ({error})") from error
 
 
 def _number(values: Mapping[str, str], name: str, default: float, *, least: float) -> float:

@@ -197,7 +197,8 @@ CALLS: dict[str, list[tuple[str, ExitCode]]] = {
         ("--restore-from NEW", ExitCode.WRONG),
         ("--accept-moves --sample 5", ExitCode.WRONG),
     ],
-    "safe": [("--json FOLDER", ExitCode.FOUND), ("--copies 1 FOLDER", ExitCode.WRONG), ("OLD", ExitCode.WRONG)],
+    "safe": [("--json FOLDER", ExitCode.FOUND), ("--copies 1 FOLDER", ExitCode.FOUND), ("OLD", ExitCode.WRONG)],
+    "copies": [("list", ExitCode.WRONG)],
     "account": [("FOLDER", ExitCode.FOUND), ("--json PHOTO", ExitCode.WRONG), ("", ExitCode.WRONG)],
     "rebuild": [
         ("--undo --missing", ExitCode.WRONG),

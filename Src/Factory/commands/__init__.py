@@ -10,6 +10,7 @@ from Src.Factory.commands.album import ALBUM
 from Src.Factory.commands.backup import BACKUP
 from Src.Factory.commands.certificate import CERTIFICATE
 from Src.Factory.commands.check import CHECK
+from Src.Factory.commands.copies import COPIES
 from Src.Factory.commands.describe import DESCRIBE
 from Src.Factory.commands.doctor import DOCTOR
 from Src.Factory.commands.duplicates import DUPLICATES
@@ -81,6 +82,7 @@ COMMANDS: tuple[Command, ...] = (
     SAFE,
     ACCOUNT,
     CERTIFICATE,
+    COPIES,
     BACKUP,
     RESTORE,
     REBUILD,

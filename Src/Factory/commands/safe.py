@@ -15,9 +15,7 @@ SAFE = Command(
         Argument("source", "SRC|LIST", "A folder, a file, a zip archive, or a list of files.", path=HostPath()),
         READ,
         WITHIN,
-        Option(
-            "--copies", "M", "Copies elsewhere that each file must have. Usually 0: none can be made yet.", "copies"
-        ),
+        Option("--copies", "M", "Copies elsewhere that each file must have, read back as lately. Usually 0.", "copies"),
         Option("--receipt", "FILE", "Write a receipt as text.", "receipt", HostPath(written=True)),
         JSON_LINES,
     ),

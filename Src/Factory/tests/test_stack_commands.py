@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from Src.Factory.commands import COMMANDS
+from Src.Factory.commands import BY_NAME, COMMANDS
+from Src.Factory.declaration import Refused
 from Src.Factory.tests.bare_checkout import BareCheckout
 from Src.Shared.person import login_name
 from Src.Testing.forks import Forks
@@ -460,6 +461,7 @@ IN_A_CONTAINER = {
 # What runs here: what is given, the exit code (5: docker's own), and what is said.
 ON_THE_HOST = {
     "up": ([], 2, "docker compose down"),
+    "copies": (["list"], 2, "copies are made without Docker so far"),
     "psql": (["--version"], 5, "--version"),
     "import": (["--json", "/nowhere"], 2, "No such file or directory"),
     "safe": (["--json", "/nowhere"], 2, "safe: /nowhere: No such file or directory"),
@@ -499,7 +501,8 @@ def test_wrong_words_never_reach_a_container(project: Project, name: str) -> Non
     if name != "psql":  # whose words are psql's
         done = project.run(name, "--nonsense")
         assert (done.returncode, done.stdout) == (2, "")
-        assert ("docker compose down" if name == "up" else f"Usage: factory {name} ") in done.stderr
+        stack = BY_NAME[name].stack
+    assert (stack.why if isinstance(stack, Refused) else f"Usage: factory {name} ") in done.stderr
 
 
 def imported(project: Project, *arguments: str | Path) -> tuple[list[str], list[dict[str, Any]], dict[str, Any]]:

@@ -59,6 +59,10 @@ _FINDINGS = text(f"""
     SELECT finding, message, {moment("first_seen_at")} AS first_seen_at, {moment("last_seen_at")} AS last_seen_at
     FROM original_findings WHERE asset_id = :id ORDER BY finding
 """)
+_COPIES = text(f"""
+    SELECT name, kind, {moment("min(there_since)")} AS there_since, {moment("max(read_back_at)")} AS read_back_at
+    FROM copied_files JOIN copies ON copies.id = copy_id WHERE file_hash = :hash GROUP BY name, kind ORDER BY name
+""")
 _RUNS = text(f"""
     SELECT kind, status, {moment("started_at")} AS began_at, {moment("ended_at")} AS ended_at, done AS files
     FROM operations WHERE kind IN ('verify', 'look') AND ended_at IS NOT NULL
@@ -117,7 +121,7 @@ def certificate(session: Session, vault: Vault, sha256: str) -> dict[str, Any] |
         "sha256": sha256,
         "original": _original(row, gone),
         "checks": _checks(session, row, sha256),
-        "copies": [],
+        "copies": [dict(one) for one in session.execute(_COPIES, {"hash": sha256}).mappings()],
         "made_at": session.execute(text(f"SELECT {moment('now()')}")).scalar_one(),
     }
     with undisturbed(vault), ManifestFolder.opened(vault.storage) as folder, vault_trouble("read the signed lists"):

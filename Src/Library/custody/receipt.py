@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy.orm import Session
 
 from Src.Library.belonging import Belonging
+from Src.Library.custody.copies.rows import copies_of
 from Src.Library.custody.examine import Examiner
 from Src.Library.custody.item import Item, Seen
 from Src.Library.custody.past_cache import sha256_past_cache
@@ -35,6 +36,7 @@ from Src.Shared.database import Database
 from Src.Shared.disk.files import FileState, NotARegularFile, open_regular, regular_file_state
 from Src.Shared.ledger_text import to_ledger
 from Src.Shared.settings import Settings
+from Src.Shared.words import counted
 
 Verdict = Literal["safe", "not_reread", "other_bytes", "not_here", "own"]
 VERDICTS: tuple[Verdict, ...] = ("safe", "not_reread", "other_bytes", "not_here", "own")
@@ -115,6 +117,20 @@ class _Kept:
     reason: str
 
 
+def asking_copies(lines: Sequence[Line], copies: int, within: timedelta) -> list[Line]:
+    """Nothing is safe that is not at so many copies elsewhere."""
+    return [
+        line._replace(
+            verdict="not_reread",
+            reason=f"{counted(copies, 'copy', 'copies')} elsewhere asked, and it was read back from {line.copies} "
+            f"within {counted(within.days, 'day')}: ./factory copies run",
+        )
+        if line.verdict == "safe" and line.copies < copies
+        else line
+        for line in lines
+    ]
+
+
 class Receipts:
     """Asks one vault. Raises WrongLedger, VaultTrouble and LedgerUnavailable."""
 
@@ -147,7 +163,7 @@ class Receipts:
             examiner = Examiner(self._vault.originals, root, go_on)
             for start in range(0, len(files), PAGE):
                 go_on()
-                said += self._page(examiner, files[start : start + PAGE])
+                said += self._with_copies(self._page(examiner, files[start : start + PAGE]))
             check_here(self._vault, root, self._belonging.vault_id)
         finally:
             os.close(root)
@@ -172,6 +188,18 @@ class Receipts:
         self._now = datetime.now(UTC)
 
     # One page
+
+    def _with_copies(self, lines: Sequence[Line]) -> list[Line]:
+        """At how many copies elsewhere what the vault has was read back, within as long as is asked of the vault."""
+        hashes = sorted({one.sha256 for one in lines if one.sha256 is not None and one.kept_at is not None})
+        if not hashes:
+            return list(lines)
+        with self._session() as session:
+            found = copies_of(session, hashes, self._now - self._within)
+        has_copies = ("safe", "not_reread", "own")  # of the same bytes
+        return [
+            one._replace(copies=found.get(one.sha256 or "", 0)) if one.verdict in has_copies else one for one in lines
+        ]
 
     def _page(self, examiner: Examiner, files: Sequence[Elsewhere]) -> list[Line]:
         hashes = sorted({one.sha256 for one in files if one.sha256 is not None})

@@ -130,6 +130,21 @@ class Rows:
                 return
             after = page[-1].text
 
+    def companions_and_originals(self) -> Iterator[tuple[Item, str | None]]:
+        """What stands beside originals, by path, each with the hash of the original that it belongs to."""
+        after = ""
+        while True:
+            page = self._companions(_COMPANIONS.c.final_path > after)
+            asked = select(_COMPANIONS.c.id, _COMPANIONS.c.original_hash).where(
+                _COMPANIONS.c.id == any_(literal([one.id for one in page], ARRAY(UUID)))
+            )
+            with self._sessions() as session:
+                of: dict[uuid.UUID, str | None] = dict(map(tuple, session.execute(asked)))
+            yield from ((one, of.get(one.id)) for one in page)
+            if len(page) < PAGE:
+                return
+            after = page[-1].text
+
     def oldest_look_first(self, began: datetime) -> Iterator[list[Item]]:
         """Originals that were not read since `began`, each page followed by what stands beside them."""
         order = tuple_(_LAST_READ, _ASSETS.c.id)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0024"
-down_revision = "0022"
+down_revision = "0023"
 
 # Without triggers: nothing there is counted, marked or told to anybody.
 _ANEW = (

@@ -1,0 +1,221 @@
+"""A copy on another machine, by SSH (SFTP): its host key must be known. Names are written as ledger text, in UTF-8.
+
+What is read back comes from that machine, which may have it in memory: only its own disk is further away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import posixpath
+import re
+import socket
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import paramiko
+
+from Src.Library.custody.copies.target import PIECE, Spent, Stored
+from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
+from Src.Shared.ledger_text import from_ledger, to_ledger
+
+_FORM = re.compile(r"sftp://(?:([^@/:\s]+)@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(/[^\0\n]*)")
+_TEMPORARY = ".factory-part-"
+_PATIENCE = 60.0  # seconds for an answer
+_ANSWER = 32 << 10  # bytes of one
+_LOST = (paramiko.SSHException, EOFError, socket.error)
+
+
+class SftpTarget:
+    """One connection."""
+
+    def __init__(self, target: str, given: Mapping[str, str], spent: Spent = lambda _: None) -> None:
+        """`given`: `key` (a private key's file), `password` (of that key, or to log in), `known_hosts`.
+
+        Raises CopyTrouble.
+        """
+        match = _FORM.fullmatch(target)
+        if match is None:
+            raise CopyTrouble(f"{to_ledger(target)}: is no target; it should look like sftp://USER@HOST/FOLDER")
+        self._target, self._spent = target, spent
+        self._top = posixpath.normpath(match[4])
+        self._put: list[tuple[str, bool]] = []
+        self._folders: set[str] = set()
+        self._client = paramiko.SSHClient()
+        known = Path(given.get("known_hosts", "~/.ssh/known_hosts")).expanduser()
+        try:
+            self._client.load_host_keys(str(known))
+            self._client.set_missing_host_key_policy(paramiko.RejectPolicy())
+            self._client.connect(
+                match[2].strip("[]"),
+                int(match[3] or 22),
+                username=match[1],
+                key_filename=given.get("key"),
+                password=given.get("password"),
+                allow_agent="key" not in given,
+                look_for_keys="key" not in given,
+                timeout=_PATIENCE,
+                banner_timeout=_PATIENCE,
+                auth_timeout=_PATIENCE,
+            )
+            self._sftp = self._client.open_sftp()
+            channel = self._sftp.get_channel()
+            if channel is not None:
+                channel.settimeout(_PATIENCE)
+            self._sftp.stat(self._top)
+        except FileNotFoundError as error:
+            self._client.close()
+            what = f"there is no file {known}" if error.filename else f"there is no folder {self._top} on it; make it"
+            raise CopyTrouble(f"{self.name}: {what}") from error
+        except paramiko.AuthenticationException as error:
+            self._client.close()
+            raise CopyTrouble(f"{self.name}: the login was refused; COPIES_CREDENTIALS names the key") from error
+        except (*_LOST, ValueError) as error:
+            self._client.close()
+            raise CopyTrouble(f"{self.name}: cannot be reached: {_words(error)}") from error
+
+    @property
+    def name(self) -> str:
+        return to_ledger(self._target)
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            for path, _ in self._put:
+                self._sftp.remove(self._temporary(path))
+        self._client.close()
+
+    def check_here(self) -> None:
+        with self._asking("look at", ""):
+            self._sftp.stat(self._top)
+
+    def stored(self, path: str) -> Stored | None:
+        try:
+            with self._asking("look at", path):
+                status = self._sftp.lstat(self._at(path))
+        except NotThere:
+            return None
+        if not stat.S_ISREG(status.st_mode or 0):
+            raise FileRefused("a folder, a link or something else stands in its place")
+        return _stored(status)
+
+    def files(self, folder: str) -> Iterator[tuple[str, Stored]]:
+        try:
+            with self._asking("list", folder):
+                found = self._sftp.listdir_attr(self._at(folder))
+        except NotThere:
+            return
+        for one in sorted(found, key=lambda each: each.filename):
+            path = f"{folder}/{from_ledger(one.filename)}"
+            if stat.S_ISDIR(one.st_mode or 0):
+                yield from self.files(path)
+            elif stat.S_ISREG(one.st_mode or 0) and not one.filename.startswith(_TEMPORARY):
+                yield path, _stored(one)
+
+    def read(self, path: str) -> Iterator[bytes]:
+        with self._asking("read", path), self._sftp.open(self._at(path), "rb") as file:
+            size = file.stat().st_size or 0
+            for start in range(0, size, PIECE):  # asked for ahead, and never more than a piece
+                end = min(start + PIECE, size)
+                asked = [(at, min(_ANSWER, end - at)) for at in range(start, end, _ANSWER)]
+                piece = b"".join(file.readv(asked))
+                self._spent(len(piece))
+                yield piece
+
+    def put(self, path: str, pieces: Iterable[bytes], *, replaces: bool = False) -> None:
+        temporary = self._temporary(path)
+        with self._asking("write", path):
+            self._make_parents(path)
+            with contextlib.suppress(FileNotFoundError):  # of a run that was killed
+                self._sftp.remove(temporary)
+            try:
+                with self._sftp.open(temporary, "wxb") as file:
+                    file.set_pipelined(True)
+                    for piece in pieces:
+                        file.write(piece)
+                        self._spent(len(piece))
+            except BaseException:
+                with contextlib.suppress(*_LOST):
+                    self._sftp.remove(temporary)
+                raise
+        self._put.append((path, replaces))
+
+    def settle(self) -> None:
+        put, self._put = self._put, []
+        for path, replaces in put:
+            with self._asking("write", path):
+                temporary, final = self._temporary(path), self._at(path)
+                if replaces:
+                    self._sftp.posix_rename(temporary, final)
+                    continue
+                try:
+                    self._sftp.rename(temporary, final)
+                except OSError:
+                    self._sftp.lstat(final)  # what stands there is read back by whoever asked, and believed by that
+                    self._sftp.remove(temporary)
+
+    def move(self, path: str, new: str) -> bool:
+        try:
+            with self._asking("rename", path):
+                self._make_parents(new)
+                self._sftp.lstat(self._at(path))
+                with contextlib.suppress(FileNotFoundError):
+                    self._sftp.lstat(self._at(new))
+                    return False
+                self._sftp.rename(self._at(path), self._at(new))
+        except NotThere:
+            return False
+        return True
+
+    def remove(self, path: str) -> None:
+        with contextlib.suppress(NotThere), self._asking("remove", path):
+            self._sftp.remove(self._at(path))
+
+    # Parts
+
+    def _at(self, path: str) -> str:
+        return f"{self._top}/{to_ledger(path)}" if path else self._top
+
+    def _temporary(self, path: str) -> str:
+        folder, _, name = path.rpartition("/")
+        return self._at(f"{folder}/{_hidden(name)}" if folder else _hidden(name))
+
+    def _make_parents(self, path: str) -> None:
+        made = ""
+        for part in path.split("/")[:-1]:
+            made = f"{made}/{part}" if made else part
+            if made in self._folders:
+                continue
+            try:
+                self._sftp.stat(self._at(made))
+            except FileNotFoundError:
+                self._sftp.mkdir(self._at(made), 0o750)
+            self._folders.add(made)
+
+    @contextlib.contextmanager
+    def _asking(self, doing: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            self._folders.clear()
+            raise NotThere from None
+        except _LOST as error:
+            if getattr(error, "errno", None) in (errno.ENAMETOOLONG, errno.EINVAL):
+                raise FileRefused(f"that machine cannot take it: {_words(error)}") from error
+            at = f"/{to_ledger(path)}" if path else ""
+            raise CopyTrouble(
+                f"cannot {doing} {self.name}{at}: {_words(error)}; is its disk full, or the line cut?"
+            ) from error
+
+
+def _stored(status: paramiko.SFTPAttributes) -> Stored:
+    return Stored(status.st_size or 0, f"{status.st_size}:{status.st_mtime}")
+
+
+def _hidden(name: str) -> str:
+    return _TEMPORARY + hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _words(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
