@@ -171,7 +171,7 @@ def test_no_page_reads_the_whole_table(pages: Database) -> None:
     with pages.session() as session:
         session.connection().exec_driver_sql("COMMIT")
         session.connection().exec_driver_sql("VACUUM ANALYZE media_assets")
-    asked = [partial(library.taken_in, area) for area in AREAS]
+    asked: list[Callable[[], object]] = [partial(library.taken_in, area) for area in AREAS]
     for ask in (*asked, partial(library.newest, 12), partial(library.added, 12)):
         plan = _plans(ask)
         assert "media_assets" in plan or "80001" in str(ask)
