@@ -18,8 +18,8 @@ from Src.Testing.filled_vault import fill
 from Src.Testing.sealed import Sealed
 
 
-def verified(settings: Settings, **more: str) -> int:
-    return run_verify(settings, quick=False, sample=None, budget=None, as_json=True, events=True, **more)
+def verified(settings: Settings, accept: str | None = None) -> int:
+    return run_verify(settings, quick=False, sample=None, budget=None, as_json=True, events=True, accept=accept)
 
 
 def test_a_photo_has_a_certificate_and_its_events_are_verified(

@@ -14,7 +14,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from Src.Media.pictures import decoding, process, worker
+from Src.Media.pictures import process, worker
 from Src.Media.pictures.process import NoPicture, PictureProcess
 from Src.Media.tests import hostile_picture_worker, wasteful_picture_worker
 from Src.Shared.confinement import parts_here
@@ -159,4 +159,4 @@ def test_a_disk_that_goes_away_says_nothing_lasting_of_the_original(trouble: Exc
             raise trouble
 
     request = {"kind": "JPEG", "side": 400, "quality": 80, "trust": False}
-    assert worker._make(request, File(), BytesIO(), decoding)["lasting"] is lasting
+    assert worker._make(request, File(), BytesIO())["lasting"] is lasting
