@@ -6,6 +6,7 @@ import re
 
 from Src.Shared.services import SERVICES
 from Src.Shared.settings import RENAMED
+from Src.Shared.stack_folders import _COVER
 from Src.Shared.version import IMAGE_TAG
 from Stack.tests.real_factory import ROOT
 
@@ -62,6 +63,11 @@ def test_the_stack_has_a_block_for_each_service_and_knows_it_as_the_list_of_serv
         has_secrets = service.secrets or service.rights is not None or service.name == "factory-db"
         own = f'/{service.name}", target: /run/factory-secrets, read_only: true'
         assert (own in block) is bool(has_secrets), "its own secrets and no other's"
+
+
+def test_the_dashboard_sees_nothing_in_the_place_of_the_folder_with_the_key_of_the_signed_lists() -> None:
+    key, cover = _COVER[-2:]
+    assert f'/{cover}", target: /data/{key}, read_only: true' in blocks()["dashboard"]
 
 
 def test_the_gate_shows_the_containers_of_services_and_no_other() -> None:

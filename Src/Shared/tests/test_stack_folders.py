@@ -72,8 +72,6 @@ def test_what_covers_the_key_is_there_empty_and_private(data: Path) -> None:
     make_folders(data, ME, ID)
     assert os.listdir(data / COVER) == []
     assert {(data / one).stat().st_mode & 0o777 for one in (KEY, COVER)} == {0o700}
-    compose = (ROOT / "Stack/App_Data/docker-compose.yml").read_text()
-    assert f'/{COVER}", target: /data/{KEY}, read_only: true' in compose
 
 
 @AS_ROOT
