@@ -383,9 +383,14 @@ def with_same_pictures(settings: Settings, entries: Sequence[Entry]) -> tuple[li
     return [
         one
         if (at := found.at.get(number)) is None
-        else one._replace(same_picture=at, line=one.line._replace(reason=_SAME_PICTURE, kept_at=at))
+        else one._replace(same_picture=at, line=_of_same_picture(one.line, at))
         for number, one in enumerate(entries)
     ], found.not_compared
+
+
+def _of_same_picture(line: Line, at: str) -> Line:
+    """`kept_at` stays for what has the bytes, or the name."""
+    return line._replace(reason=f"{_SAME_PICTURE} ({to_ledger(at)})", kept_at=None)
 
 
 # What is said

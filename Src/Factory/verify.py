@@ -19,11 +19,12 @@ from Src.Library.custody.copies.fetching import NotAtCopy, fetch
 from Src.Library.custody.copies.rows import CopyRows
 from Src.Library.custody.copies.trouble import CopyTrouble
 from Src.Library.custody.manifests.checking import CheckedManifests, check_manifests
-from Src.Library.custody.repair.good_bytes import BytesByHash, FolderOfBytes, GoodBytes
+from Src.Library.custody.repair.good_bytes import BytesByHash, FolderOfBytes, GoodBytes, SourceTrouble
 from Src.Library.custody.repair.repairs import Repair
 from Src.Library.custody.verified import Verified
 from Src.Library.custody.verify import Plan, Verify
 from Src.Library.vault import Vault
+from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
 from Src.Shared.errors import ExitCode
 from Src.Shared.ledger_text import from_ledger, to_ledger
@@ -47,7 +48,10 @@ def run_verify(
     events: bool = False,
     accept: str | None = None,
 ) -> int:
-    """Verifies; the exit code. Raises Problem, WrongLedger, VaultTrouble, LedgerUnavailable, SourceTrouble."""
+    """Verifies; the exit code. Raises Problem, WrongLedger, VaultTrouble, LedgerUnavailable, SourceTrouble.
+
+    What goes away while something is put right ends that, and not the report of what was found.
+    """
     if events or accept is not None:
         others = quick or sample is not None or budget is not None or restore_from is not None or accept_moves
         if others or not events:
@@ -63,25 +67,29 @@ def run_verify(
             source = None if restore_from is None else _source(settings, database, restore_from)
             repair = Repair(source, accept_moves)
         verify = Verify(settings, database, plan, journaled=lambda: journaled(settings), repair=repair)
+        parameters = _parameters(sample, budget, restore_from, accept_moves=accept_moves)
         with progress_shown("Verifying") as show_step:
-            with (
-                looking(show_step, verify.stop)
-                if quick
-                else operating(
-                    settings,
-                    database,
-                    "verify",
-                    _parameters(sample, budget, restore_from, accept_moves=accept_moves),
-                    show=show_step,
-                    stop=verify.stop,
-                    gives_way=True,
-                )
-            ) as one:
-                verify.progress = one.progress
-                done = verify.run(one.begun_at)
-                stopped = one.was_stopped
+            try:
+                with (
+                    looking(show_step, verify.stop)
+                    if quick
+                    else operating(
+                        *(settings, database, "verify", parameters),
+                        show=show_step,
+                        stop=verify.stop,
+                        gives_way=True,
+                    )
+                ) as one:
+                    verify.progress = one.progress
+                    done = verify.run(one.begun_at)
+                    stopped = one.was_stopped
+                    if verify.trouble is not None and not stopped:
+                        raise verify.trouble  # the operation has not ended well: it can be resumed
+            except (SourceTrouble, VaultTrouble) as trouble:
+                if trouble is not verify.trouble:
+                    raise
             lists: CheckedManifests | None = None
-            if done.is_searched and not stopped:
+            if done.is_searched and done.is_complete and not stopped:
                 vault = Vault(settings.storage)
                 lists = check_manifests(vault, database, Belonging(settings, vault))
             say_stopped(settings, database)
@@ -96,7 +104,8 @@ def run_verify(
             _print_lists(lists)
     if stopped:
         return ExitCode.INTERRUPTED
-    return ExitCode.WELL if done.is_well and not (lists and lists.wrong) else ExitCode.FOUND
+    is_well = done.is_well and verify.trouble is None and not (lists and lists.wrong)
+    return ExitCode.WELL if is_well else ExitCode.FOUND
 
 
 def _parameters(
@@ -166,7 +175,9 @@ def _readable(done: Verified) -> dict[str, object]:
     for name, value in said.items():
         if name == "why":
             said[name] = {to_ledger(path): why for path, why in value.items()}
-        elif name in ("moved", "moved_back", "followed", "kept_aside"):
+        elif name == "trouble":
+            said[name] = to_ledger(value)
+        elif name in ("moved", "moved_back", "kept_aside"):
             said[name] = [{word: to_ledger(path) for word, path in one.items()} for one in value]
         elif isinstance(value, list):
             said[name] = [to_ledger(path) for path in value]
@@ -179,7 +190,7 @@ def _print(done: Verified) -> None:
     elif done.is_well:
         report.heading("Nothing is wrong." if done.checked else "There was nothing to verify.")
     else:
-        is_changed = done.restored or done.moved_back or done.followed or done.kept_aside
+        is_changed = done.restored or done.moved_back or done.kept_aside
         report.heading("Something is wrong." if is_changed else "Something is wrong. Nothing was changed.")
     report.line("checked", f"{counted(done.checked, 'file')}, {done.ok:,} as they should be")
     report.line("read", f"{counted(done.read, 'file')} ({report.size(done.bytes)}), from the disk")
@@ -216,7 +227,6 @@ def _print_repairs(done: Verified, repair: Repair | None) -> None:
     kinds = [
         (done.restored, "put right"),
         (list(done.moved_back), "moved back to its place"),
-        (list(done.followed), "the database follows its new name"),
     ]
     for names, words in kinds:
         if names:
@@ -227,8 +237,8 @@ def _print_repairs(done: Verified, repair: Repair | None) -> None:
     if done.kept_aside:
         what = counted(len(done.kept_aside), "bad file")
         report.say(f"{what} kept aside: ./factory problems lists what was moved there. Only you remove it.")
-    if repair.source is not None and repair.source.trouble:
-        report.line("source", to_ledger(repair.source.trouble), "yellow")
+    if done.trouble:
+        report.line("trouble", to_ledger(done.trouble), "yellow")
 
 
 def _print_lists(lists: CheckedManifests) -> None:

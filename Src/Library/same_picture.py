@@ -17,16 +17,19 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from Src.Library.finding_rows import SPEAKS_OF_MODE
 from Src.Library.original import open_original
 from Src.Media.pictures.alike import Picture
 from Src.Media.pictures.process import NoPicture, PictureProcess
+from Src.Shared.disk.files import sha256_of
 from Src.Shared.ledger_text import from_ledger, to_ledger
 
 MOST_SECONDS = 600.0  # for all pictures of a run; one that is begun is compared to its end
 _MOST_CANDIDATES = 20  # of one picture: a burst has many of one second
-_CANDIDATES = text("""
-    SELECT file_hash, final_path FROM media_assets
-    WHERE media_kind = :kind AND ((width, height) = (:width, :height) OR (width, height) = (:height, :width))
+_CANDIDATES = text(f"""
+    SELECT file_hash, final_path FROM media_assets AS a
+    WHERE NOT EXISTS (SELECT FROM original_findings AS f WHERE f.asset_id = a.id AND f.finding <> '{SPEAKS_OF_MODE}')
+        AND media_kind = :kind AND ((width, height) = (:width, :height) OR (width, height) = (:height, :width))
         AND (captured_at = :captured_at OR lower(original_name) = lower(:name))
     ORDER BY lower(original_name) = lower(:name) DESC, captured_at = :captured_at DESC, id LIMIT :most
 """)
@@ -53,7 +56,8 @@ class SamePictures:
     def find(self, file: int, picture: Picture) -> str | None:
         """Where an original with the pixels of an open file stands, relative to the storage root.
 
-        None: there is none among those that are alike, or nobody can tell.
+        None: there is none among those that are alike, or nobody can tell. An original counts that is what was filed:
+        with no finding, and by its bytes.
         """
         asked = picture._asdict() | {"name": to_ledger(picture.name), "most": _MOST_CANDIDATES}
         with self._sessions() as session:
@@ -63,18 +67,20 @@ class SamePictures:
             return None
         for sha256, path in alike:
             if sha256 not in self._hashes:
-                self._hashes[sha256] = self._hash_of_original(path, picture.kind)
+                self._hashes[sha256] = self._hash_of_original(path, sha256, picture.kind)
             if self._hashes[sha256] == wanted:
                 return from_ledger(path)
         return None
 
-    def _hash_of_original(self, path: str, kind: str) -> str | None:
+    def _hash_of_original(self, path: str, sha256: str, kind: str) -> str | None:
         try:
             fd = open_original(self._storage, path)
         except OSError:
             return None
         try:
-            return self._hash(fd, kind)
+            return self._hash(fd, kind) if sha256_of(fd) == sha256 else None
+        except OSError:
+            return None
         finally:
             os.close(fd)
 

@@ -13,7 +13,9 @@ import pytest
 from Src.Factory import copies, receipts
 from Src.Factory.batch import run_import
 from Src.Factory.problems import Problem
+from Src.Factory.verify import run_verify
 from Src.Library.custody.copies.trouble import CopyTrouble
+from Src.Library.tests.spoiling import flip_a_bit
 from Src.Shared.database import Database
 from Src.Shared.errors import ExitCode
 from Src.Shared.postgres.embedded import EmbeddedPostgres
@@ -94,6 +96,40 @@ def test_from_add_to_remove(
     assert ask("remove", "disk")[0] == ExitCode.WELL
     assert (safe("0"), safe("1")) == ({("safe", 0)}, {("not_reread", 0)})
     assert (disk / "Originals").is_dir(), "nothing is removed there"
+
+
+def test_what_is_wrong_is_restored_from_a_copy(
+    ask: Ask, factory: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = tmp_path / "disk"
+    ask("add", "disk", str(disk))
+    ask("run", "disk")
+    paths = sorted(factory.originals.rglob("*.jpg"))
+    was = [path.read_bytes() for path in paths]
+    names = [str(path.relative_to(factory.storage)) for path in paths]
+    flip_a_bit(paths[0])
+    paths[1].unlink()
+
+    def verify() -> tuple[int, dict[str, Any]]:
+        given: dict[str, Any] = {"quick": False, "sample": None, "budget": None, "restore_from": "disk"}
+        code = run_verify(factory, **given, as_json=True)
+        return code, json.loads(capsys.readouterr().out)
+
+    disk.rename(tmp_path / "away")
+    code, said = verify()
+    assert (code, said["changed"], said["missing"], said["restored"]) == (ExitCode.FOUND, names[:1], names[1:2], [])
+    assert said["trouble"].startswith("--restore-from disk: ") and "plug the disk in" in said["trouble"]
+    assert all("plug the disk in" in said["why"][name] for name in names[:2]), said["why"]
+    (tmp_path / "away").rename(disk)
+    code, said = verify()
+    assert (code, said["restored"], said["trouble"]) == (ExitCode.WELL, names[:2], ""), said["why"]
+    assert [path.read_bytes() for path in paths] == was
+    paths[1].unlink()
+    for path in disk.rglob(paths[1].name):
+        path.unlink()
+    code, said = verify()
+    assert (code, said["missing"], said["complete"]) == (ExitCode.FOUND, names[1:2], True)
+    assert "is not there any more" in said["why"][names[1]]
 
 
 def test_a_database_that_rots_at_the_copy_is_found_by_a_drill(ask: Ask, tmp_path: Path) -> None:

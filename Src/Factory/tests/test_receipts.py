@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from Src.Factory import receipts
 from Src.Factory.batch import run_import
@@ -41,7 +42,12 @@ ODD_NAME = os.fsdecode(b"odd \xff.jpg")
 
 
 def photo(number: int) -> bytes:
-    return CANON + b"%d" % number
+    return commented(b"%d" % number)
+
+
+def commented(comment: bytes) -> bytes:
+    """Another photo with the same pixels."""
+    return CANON[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2) + comment + CANON[2:]
 
 
 Ask = Callable[..., tuple[int, list[dict[str, Any]]]]
@@ -438,7 +444,6 @@ def test_a_receipt_is_written(
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"copies": "1"}, "cannot be made yet"),
         ({"copies": "-1"}, "no number"),
         ({"within": "0"}, "days"),
         ({"within": "soon"}, "days"),
@@ -463,13 +468,18 @@ def test_for_people(card: Path, safe: Ask, factory: Settings, capsys: pytest.Cap
 
 
 def test_the_same_picture_with_other_metadata_is_named_and_stays(
-    card: Path, factory: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    card: Path,
+    factory: Settings,
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     disk = card.parent / "disk"
     disk.mkdir()
-    rated = CANON[:2] + b"\xff\xfe\x00\x0b5 stars!!" + CANON[2:]
+    rated = commented(b"5 stars")
     (disk / "IMG_0.jpg").write_bytes(rated)
-    (disk / "another name.jpg").write_bytes(rated + b"!")  # by its date
+    (disk / "another name.jpg").write_bytes(commented(b"4 stars"))  # by its date
+    (disk / "IMG_4.jpg").write_bytes(rated + b"a film")  # a motion photo
     (disk / "IMG_1.jpg").write_bytes(rated[: len(rated) // 2])
     with Image.open(card / "DCIM" / "IMG_2.jpg") as image:
         image.rotate(180).save(disk / "IMG_2.jpg", exif=image.getexif())
@@ -483,15 +493,39 @@ def test_the_same_picture_with_other_metadata_is_named_and_stays(
         "IMG_1.jpg": "other_bytes",
         "IMG_2.jpg": "other_bytes",
         "IMG_3.jpg": "in_vault",
+        "IMG_4.jpg": "not_in",
     }
     [one] = [one for one in said["files"] if one["path"].endswith("IMG_0.jpg")]
-    assert one["same_picture"] == one["kept_at"] and one["same_picture"].startswith("Originals/")
+    assert one["kept_at"] is None and one["same_picture"].startswith("Originals/")
+    assert one["same_picture"] in one["reason"]
     assert (one["verdict"], said["pictures_not_compared"]) == ("other_bytes", 0), "bytes alone make a verdict"
     assert receipts.run_account(factory, folder=str(disk), read=True, within=None, as_json=False) == ExitCode.FOUND
     assert "the same pictures with other metadata" in capsys.readouterr().out
+
+    def named() -> int:
+        return int(account(factory, disk, capsys)[1]["same_picture"])
+
+    with database.session() as session:
+        session.execute(
+            text(
+                "INSERT INTO original_findings (asset_id, finding, final_path, message) "
+                "SELECT id, 'writable', final_path, '' FROM media_assets"
+            )
+        )
+    assert named() == 2, "a mode says nothing of bytes"
+    with database.session() as session:
+        session.execute(text("UPDATE original_findings SET finding = 'content'"))
+    assert named() == 0, "what is known to be bad is no original"
+    with database.session() as session:
+        session.execute(text("DELETE FROM original_findings"))
+    for path in factory.originals.rglob("*.jpg"):
+        path.chmod(0o640)
+        path.write_bytes(path.read_bytes().replace(b"\xff\xfe\x00\x03", b"\xff\xfe\x00\x04!", 1))
+        path.chmod(0o440)
+    assert named() == 0, "other bytes than were filed"
     monkeypatch.setattr("Src.Library.same_picture.MOST_SECONDS", -1.0)
     said = account(factory, disk, capsys)[1]
-    assert (said["same_picture"], said["pictures_not_compared"]) == (0, 3), "what is cut says no size"
+    assert (said["same_picture"], said["pictures_not_compared"]) == (0, 4), "what is cut says no size"
 
 
 @pytest.mark.skipif(shutil.which("minisign") is None, reason="needs minisign")

@@ -24,7 +24,7 @@ from Src.Library.finding_rows import (
     times_when_filed,
 )
 from Src.Shared.ledger_text import from_ledger, to_ledger
-from Src.Shared.models import Companion, MediaAsset, OriginalFinding, OriginalLook
+from Src.Shared.models import Companion, FileMove, MediaAsset, OriginalFinding, OriginalLook
 
 PAGE = 1000
 
@@ -195,6 +195,25 @@ class Rows:
                 column = _COMPANIONS.c[name]
                 found |= set(session.execute(select(column).where(column == among), asked).scalars())
         return {from_ledger(one) for one in found}
+
+    def is_moving(self, sha256: str, path: str) -> bool:
+        """Whether an act that is not done yet moves the original of that hash, or something from or to that path."""
+        asked = exists().where(
+            or_(
+                FileMove.file_hash == sha256,
+                FileMove.from_path == to_ledger(path),
+                FileMove.to_path == to_ledger(path),
+            )
+        )
+        with self._sessions() as session:
+            return bool(session.execute(select(asked)).scalar())
+
+    def has_more_of_year(self, item: Item) -> bool:
+        """Whether another original than this one has its place in the same year's folder."""
+        year = "/".join(item.text.split("/")[:2]) + "/"
+        asked = exists().where(func.starts_with(_ASSETS.c.final_path, year), _ASSETS.c.final_path != item.text)
+        with self._sessions() as session:
+            return bool(session.execute(select(asked)).scalar())
 
     def with_hashes(self, hashes: Sequence[str]) -> list[Item]:
         """Originals with these bytes, by their rows."""

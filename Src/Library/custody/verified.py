@@ -33,9 +33,9 @@ class Verified:
     in_use: list[str] = field(default_factory=list)  # XMP files that another program has written: it may
     moved: dict[str, str] = field(default_factory=dict)  # of what is missing: where the same bytes stand
     restored: list[str] = field(default_factory=list)  # put right in this run: they count as `ok`
-    kept_aside: dict[str, str] = field(default_factory=dict)  # of those: where that is which stood in their place
+    kept_aside: dict[str, str] = field(default_factory=dict)  # where that is which stood in a place of an original
     moved_back: dict[str, str] = field(default_factory=dict)  # `ok` again: from where
-    followed: dict[str, str] = field(default_factory=dict)  # `ok`: to where its row followed a file
+    trouble: str = ""  # why nothing more was put right, or what of the source could not be looked at
     why: dict[str, str] = field(default_factory=dict)
     originals: int = 0
     originals_read: int = 0  # in this run, by their bytes, whatever was found
@@ -100,7 +100,7 @@ class Verified:
             "restored": sorted(self.restored),
             "kept_aside": [{"path": path, "kept_at": at} for path, at in sorted(self.kept_aside.items())],
             "moved_back": [{"path": path, "found_at": at} for path, at in sorted(self.moved_back.items())],
-            "followed": [{"path": path, "found_at": at} for path, at in sorted(self.followed.items())],
+            "trouble": self.trouble,
             "xmp_changed": sorted(self.in_use),
             "why": dict(sorted(self.why.items())),
             "how": self.how,

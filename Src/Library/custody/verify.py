@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from Src.Library.belonging import Belonging
 from Src.Library.custody.examine import Examiner
 from Src.Library.custody.item import Item, Seen
+from Src.Library.custody.repair.good_bytes import SourceTrouble
 from Src.Library.custody.repair.repairs import Repair, Repairs
 from Src.Library.custody.rows import Rows
 from Src.Library.custody.strangers import Stranger, Strangers
@@ -99,6 +100,7 @@ class Verify:
         self._batch: list[tuple[Item, Seen]] = []
         self._written = time.monotonic()
         self.progress: Progress | None = None
+        self.trouble: SourceTrouble | VaultTrouble | None = None
         self.read_right: dict[uuid.UUID, FileState] = {}  # of `these`: as each was when it was read, and right
         self.done = Verified(plan.how)
 
@@ -109,7 +111,8 @@ class Verify:
     def run(self, begun: datetime | None = None) -> Verified:
         """`begun`: when the run began that this one goes on with.
 
-        Raises WrongLedger, VaultTrouble and LedgerUnavailable, and SourceTrouble of `repair`; it can be run again.
+        Raises WrongLedger, VaultTrouble and LedgerUnavailable; it can be run again. What ends `repair` is in `trouble`
+        instead: what was found, and what was put right by then, is known.
         """
         self._database.ensure_ready()
         self._vault.check()
@@ -375,11 +378,21 @@ class Verify:
             if self._stopping.is_set():
                 raise _Enough
 
+        def here() -> None:
+            check_here(self._vault, self._root, self._belonging.vault_id)
+
         self.done.is_complete, was_complete = False, self.done.is_complete
-        repairs = Repairs(self._vault, self._root, self._rows, self._session, self._journaled, self.done, go_on)
-        with contextlib.suppress(_Enough):
+        repairs = Repairs(self._vault, self._root, self._rows, self._session, self._journaled, self.done, here, go_on)
+        try:
             for item, seen in repairs.work(repair, self._wrong):
-                check_here(self._vault, self._root, self._belonging.vault_id)
+                here()
                 self._write([(item, seen)])
                 self._report(os.path.dirname(item.path))
             self.done.is_complete = was_complete
+        except _Enough:
+            pass
+        except (SourceTrouble, VaultTrouble) as trouble:
+            repairs.give_up(str(trouble))
+            self.trouble = trouble
+        said = self.trouble or (repair.source.trouble if repair.source is not None else "")
+        self.done.trouble = str(said)

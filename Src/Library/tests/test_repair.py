@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ from typing import Any
 import pytest
 
 from Src.Library.custody.item import Item
-from Src.Library.custody.repair import good_bytes
+from Src.Library.custody.repair import good_bytes, putting_right, staging
 from Src.Library.custody.repair.good_bytes import BytesByHash, Fetched, FolderOfBytes, GoOn, SourceTrouble
 from Src.Library.custody.repair.putting_right import Repairer
 from Src.Library.custody.repair.repairs import Repair
 from Src.Library.custody.repair.staging import Staging
 from Src.Library.custody.verified import Verified
 from Src.Library.custody.verify import Plan, Verify
+from Src.Library.damaged import CannotMoveAside
 from Src.Library.tests.spoiling import a_link, flip_a_bit
 from Src.Library.tests.verify_bench import COUNT, FULL, QUICK, Bench, filled
 from Src.Library.vault import Vault
+from Src.Library.vault_folder import VaultFolder
 from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
 from Src.Shared.disk.files import FileState
@@ -189,6 +192,9 @@ def test_what_changes_after_it_was_found_is_not_believed(
     if how == "unreadable":
         monkeypatch.setattr(good_bytes, "_read", refuses)
     done = restored(bench, mirror)
+    if how in ("unreadable", "swapped for a link"):
+        assert "that could be read; " in done.why[bench.paths[2]]
+        assert "could not be looked at or read" in done.trouble
     assert (done.missing, done.restored, under_way(bench)) == ([bench.paths[2]], [], [])
     assert not bench.at(2).exists()
 
@@ -247,12 +253,13 @@ def test_a_source_that_is_asked_by_hash(bench: Bench) -> None:
     def full(sha256: str, into: int) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(SourceTrouble, match="not plugged in"):
-        bench.verify(repair=Repair(BytesByHash("offsite", away, has_none=_NotThere, trouble=_Away)))
-    with pytest.raises(VaultTrouble, match="disk is full"):
-        bench.verify(repair=Repair(BytesByHash("offsite", full, has_none=_NotThere, trouble=_Away)))
+    for refusal, words in ((away, "not plugged in"), (full, "disk is full")):
+        done = bench.verify(repair=Repair(BytesByHash("offsite", refusal, has_none=_NotThere, trouble=_Away)))
+        assert (done.missing, done.is_complete) == (bench.paths[1:3], False), "what was found is still known"
+        assert all(words in said for said in (done.trouble, *map(done.why.__getitem__, done.missing)))
     done = bench.verify(repair=Repair(BytesByHash("offsite", fetch, has_none=_NotThere, trouble=_Away)))
     assert (done.restored, done.missing) == ([bench.paths[1]], [bench.paths[2]])
+    assert "could be read; nothing has" in done.why[bench.paths[2]]
     status = bench.at(1).stat()
     assert (status.st_mtime_ns, status.st_mode & 0o777) == (was.mtime_ns, 0o440)
 
@@ -337,40 +344,137 @@ def test_a_full_disk_changes_nothing(bench: Bench, mirror: Path, monkeypatch: py
     bad = bench.at(1).read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(good_bytes, "_write", full)
-        with pytest.raises(VaultTrouble, match="the disk is full"):
-            restored(bench, mirror)
+        done = restored(bench, mirror)
+    assert (done.changed, done.is_complete) == ([bench.paths[1]], False)
+    assert "the disk is full" in done.trouble
     assert (bench.at(1).read_bytes(), aside(bench), under_way(bench)) == (bad, [], [])
     assert restored(bench, mirror).is_well
 
 
 def test_where_the_originals_are_on_a_filesystem_of_their_own(
-    bench: Bench, mirror: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, mirror: Path, other_filesystem: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rename does not leave one, so what is under way and what is kept aside are there too, and no strangers."""
+    """A rename does not leave one, so what is under way and what is kept aside are there too, and no strangers. And
+    what is bad keeps its place until the good bytes are there."""
+    originals = bench.settings.originals
+    shutil.copytree(originals, other_filesystem / "Originals", copy_function=shutil.copy2)
+    originals.rename(originals.with_name("before"))
+    originals.symlink_to(other_filesystem / "Originals")
     flip_a_bit(bench.at(1))
+    bench.at(1).chmod(0o400)
     bench.at(2).unlink()
-    real_place, real_aside = Vault.take_free_place, Vault.put_away
-    storage = bench.settings.storage
+    steps: list[str] = []
+    real_fetch, real_aside = FolderOfBytes.fetch, Vault.put_away
 
-    def is_outside(folder: int) -> bool:
-        return os.readlink(f"/proc/self/fd/{folder}").startswith(str(storage / ".factory"))
-
-    def take(self: Vault, folder: int, *given: Any) -> bool:
-        if is_outside(folder):
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        return real_place(self, folder, *given)
+    def fetch(self: FolderOfBytes, item: Item, *given: Any) -> Fetched | None:
+        steps.append("fetch")
+        return real_fetch(self, item, *given)
 
     def away(self: Vault, *given: Any) -> str:
-        self.damaged._folders = (self.damaged._folders[-1],) * 2
+        steps.append("put away")
         return real_aside(self, *given)
 
-    monkeypatch.setattr(Vault, "take_free_place", take)
+    monkeypatch.setattr(FolderOfBytes, "fetch", fetch)
     monkeypatch.setattr(Vault, "put_away", away)
     done = restored(bench, mirror)
     assert (done.is_well, len(done.restored)) == (True, 2), done.why
+    assert steps == ["fetch", "fetch", "put away", "fetch"]
+    assert stat.S_IMODE(bench.at(1).stat().st_mode) == 0o400, "the mode that was there"
+    assert any("bytes are not those" in message for _, _, message in events(bench)), "the damage is not forgotten"
     assert done.kept_aside[bench.paths[1]].startswith("Originals/.damaged/")
     assert under_way(bench) == []
     assert bench.verify().is_well, "what was kept aside is no stranger"
+
+
+@pytest.mark.parametrize("refusal", [errno.EXDEV, errno.EACCES])
+def test_a_folder_that_takes_nothing_keeps_nobody_else_waiting(
+    bench: Bench, mirror: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    """As a year's folder on a disk of its own."""
+    day = bench.at(1).parent
+    inode = day.stat().st_ino
+    other = next(number for number in range(COUNT) if bench.at(number).parent != day)
+    for number in (1, other):
+        flip_a_bit(bench.at(number))
+    bad = bench.at(1).read_bytes()
+    refresh = VaultFolder.refresh
+
+    def refused(self: VaultFolder) -> None:
+        if self.path == day:
+            try:
+                raise OSError(refusal, os.strerror(refusal))
+            except OSError as error:
+                raise VaultTrouble.from_os(error, "use the folder") from error
+        refresh(self)
+
+    if refusal == errno.EXDEV:
+        monkeypatch.setattr(putting_right, "is_one_mount", lambda _, folder: os.fstat(folder).st_ino != inode)
+    else:
+        monkeypatch.setattr(VaultFolder, "refresh", refused)
+    done = restored(bench, mirror)
+    assert (done.restored, done.changed, done.is_complete) == ([bench.paths[other]], [bench.paths[1]], True)
+    assert "it was not put right" in done.why[bench.paths[1]]
+    assert (bench.at(1).read_bytes(), len(aside(bench)), under_way(bench)) == (bad, 1, [])
+
+
+def test_a_year_whose_disk_is_away_gets_nothing(bench: Bench, mirror: Path) -> None:
+    """Its mount point is an empty folder. Where the folder has gone too, nothing was mounted there."""
+    [year] = {bench.at(number).parents[1] for number in range(COUNT)}
+    year.rename(bench.settings.storage / "disk")
+    year.mkdir()
+    for done in (restored(bench, mirror), accepted(bench)):
+        assert (len(done.missing), done.restored, list(year.iterdir())) == (COUNT, [], [])
+    assert "is its disk mounted?" in restored(bench, mirror).why[bench.paths[1]]
+    year.rmdir()
+    assert restored(bench, mirror).is_well
+
+
+def test_what_an_act_is_moving_stays(bench: Bench, mirror: Path) -> None:
+    """A killed run of a removal has moved the file, and its rows are still to be changed."""
+    for number in (1, 2, 3):
+        bench.at(number).unlink()
+    for hash_of, path in ((1, 1), (4, 2)):  # of a hash; of a path
+        bench.sql(
+            "INSERT INTO file_moves (id, act_id, file_hash, file_size, from_path, to_path) "
+            "SELECT gen_random_uuid(), gen_random_uuid(), file_hash, 1, :path, replace(:path, 'Originals/', 'Trash/') "
+            "FROM media_assets WHERE final_path = :hash_of",
+            hash_of=bench.paths[hash_of],
+            path=bench.paths[path],
+        )
+    done = restored(bench, mirror)
+    assert (done.missing, done.restored) == (bench.paths[1:3], [bench.paths[3]])
+    assert all("an act that moves it" in done.why[path] for path in done.missing)
+    bench.sql("DELETE FROM file_moves")
+    assert restored(bench, mirror).is_well
+
+
+def test_nothing_is_noted_of_what_was_not_done(bench: Bench, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an original that comes back by another way would have an event that says it was restored."""
+    good = bench.at(1).read_bytes()
+    flip_a_bit(bench.at(1))
+
+    def refuses(*_: Any) -> str:
+        raise CannotMoveAside("it is busy")
+
+    def killed(*_: Any) -> str:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Vault, "put_away", refuses)
+        done = restored(bench, mirror)
+    assert (done.changed, under_way(bench)) == ([bench.paths[1]], [])
+    assert "it is busy" in done.why[bench.paths[1]]
+    with monkeypatch.context() as patch:
+        patch.setattr(Vault, "put_away", killed)
+        with pytest.raises(Killed):
+            restored(bench, mirror)
+    assert len(under_way(bench)) == 1
+    bench.at(1).chmod(0o640)
+    bench.at(1).write_bytes(good)
+    bench.at(1).chmod(0o440)
+    bench.at(2).unlink()
+    assert restored(bench, mirror).is_well
+    assert ([path for path, _, _ in events(bench)], under_way(bench)) == ([bench.paths[2]], [])
 
 
 def test_what_belongs_to_an_original_is_restored_too(bench: Bench, tmp_path: Path) -> None:
@@ -416,8 +520,8 @@ def test_a_source_that_is_none(bench: Bench, mirror: Path, tmp_path: Path, monke
     mirror.rename(tmp_path / "away")
     mirror.mkdir()
     bench.at(1).unlink()
-    with pytest.raises(SourceTrouble):  # its disk was unplugged, and another folder stands there
-        bench.verify(repair=Repair(source))
+    done = bench.verify(repair=Repair(source))  # its disk was unplugged, and another folder stands there
+    assert (done.missing, done.is_complete, bool(done.trouble)) == ([bench.paths[1]], False, True)
     assert bench.verify().missing == [bench.paths[1]]
 
 
@@ -429,6 +533,23 @@ def test_a_staged_file_of_a_living_run_stays(bench: Bench) -> None:
     assert under_way(bench) == []
 
 
+def test_a_file_that_another_run_removes_before_it_is_locked_is_made_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = staging.lock_now, []
+
+    def lock(fd: int) -> bool:
+        calls.append(fd)
+        if len(calls) == 1:
+            Path(os.readlink(f"/proc/self/fd/{fd}")).unlink()
+        return len(calls) != 2 and real(fd)
+
+    monkeypatch.setattr(staging, "lock_now", lock)
+    with Staging(bench.settings.storage).new() as staged:
+        assert staged.is_there()
+        assert len(calls) == 3
+
+
 # What was moved by hand
 
 
@@ -437,7 +558,8 @@ def accepted(bench: Bench, plan: Plan = FULL) -> Verified:
 
 
 @pytest.mark.parametrize("plan", [FULL, QUICK])
-def test_what_was_moved_goes_back_and_a_new_name_in_its_day_is_followed(bench: Bench, plan: Plan) -> None:
+def test_what_was_moved_goes_back(bench: Bench, plan: Plan) -> None:
+    """Also a new name in its own day: what belongs to it keeps its name, and no path is used twice (promise 1)."""
     was = contents(bench)
     away = {
         1: bench.at(COUNT - 1).with_name("in another day.jpg"),
@@ -453,16 +575,10 @@ def test_what_was_moved_goes_back_and_a_new_name_in_its_day_is_followed(bench: B
     away[1].chmod(0o644)
     done = accepted(bench, plan)
     names = {number: str(path.relative_to(bench.settings.storage)) for number, path in away.items()}
-    assert done.followed == {bench.paths[6]: names[6]}
-    assert done.moved_back == {bench.paths[number]: names[number] for number in (1, 2, 3, 4)}
+    assert done.moved_back == {bench.paths[number]: names[number] for number in away}
     assert (done.is_well, done.moved, done.ok) == (True, {}, COUNT + 1), done.why
-    bench.paths[6] = names[6]
-    new = contents(bench)
-    assert sorted(new.values()) == sorted(was.values())
-    assert all(new[path] == sha256 for path, sha256 in was.items() if path in new)
+    assert contents(bench) == was
     assert bench.at(1).stat().st_mode & 0o222 == 0
-    marked = {row[0] for row in bench.sql("SELECT day FROM manifest_marks")}
-    assert os.path.basename(os.path.dirname(names[6])) in marked
     for again in (QUICK, FULL):
         assert bench.verify(again).is_well
     assert bench.findings() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -40,6 +41,21 @@ def filesystem_type(folder: Path) -> str:
     if types:
         return types[-1]
     return _type_by_path(folder, lines)  # btrfs gives each subvolume a device number of its own
+
+
+def is_one_mount(one: int, other: int) -> bool:
+    """Whether a rename leads from one open folder into the other: it leaves no filesystem, and no mount of it.
+
+    Raises OSError.
+    """
+    return os.fstat(one).st_dev == os.fstat(other).st_dev and _mount_of(one) == _mount_of(other)
+
+
+def _mount_of(fd: int) -> str:
+    """proc_pid_fdinfo(5). Empty where there is no /proc."""
+    with contextlib.suppress(FileNotFoundError), open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as said:
+        return next((line for line in said if line.startswith("mnt_id:")), "")
+    return ""
 
 
 def _kernel() -> tuple[int, ...]:

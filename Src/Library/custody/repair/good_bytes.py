@@ -49,7 +49,7 @@ class GoodBytes(Protocol):
 
     @property
     def trouble(self) -> str:
-        """What of it could not be looked at, as one line; empty where there was no such thing."""
+        """What of it could not be looked at so far, as one line; empty where there was no such thing."""
 
     def look(self, wanted: Sequence[Item], go_on: GoOn) -> None:
         """Finds out what it may have of these; once, before anything is fetched. Raises SourceTrouble."""
@@ -88,7 +88,7 @@ class BytesByHash:
         try:
             self._fetch(item.sha256, into)
         except self._has_none as problem:
-            self.trouble = self.trouble or str(problem)
+            self.trouble = str(problem)
             return None
         except self._trouble as problem:
             raise SourceTrouble(f"--restore-from {self.name}: {problem}") from problem
@@ -111,14 +111,14 @@ class FolderOfBytes:
         except OSError as error:
             raise SourceTrouble(f"--restore-from {folder}: {error.strerror}") from error
         self._of_size: dict[int, _OfSize] = {}
-        self._unread: list[str] = []
+        self._unread: dict[str, None] = {}
 
     @property
     def trouble(self) -> str:
         if not self._unread:
             return ""
         what = counted(len(self._unread), "entry", "entries")
-        return f"{what} of {self.name} could not be looked at or read, the first is {self._unread[0]}"
+        return f"{what} of {self.name} could not be looked at or read, the first is {next(iter(self._unread))}"
 
     def look(self, wanted: Sequence[Item], go_on: GoOn) -> None:
         self._of_size = {item.size: _OfSize() for item in wanted}
@@ -129,7 +129,7 @@ class FolderOfBytes:
                 if isinstance(found, File) and found.state.size in self._of_size:
                     self._of_size[found.state.size].add(found.path)
                 elif isinstance(found, Odd) and found.kind == "unreadable":
-                    self._unread.append(found.path or ".")
+                    self._unread[found.path or "."] = None
         finally:
             os.close(root)
 
@@ -187,14 +187,14 @@ class FolderOfBytes:
         try:
             fd = open_beneath(root, path, OPEN_FLAGS)
         except OSError:
-            self._unread.append(path)
+            self._unread[path] = None
             yield None
             return
         try:
             status = os.fstat(fd)
             yield fd if stat.S_ISREG(status.st_mode) and status.st_size == size else None
         except OSError:
-            self._unread.append(path)
+            self._unread[path] = None
         finally:
             os.close(fd)
 

@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
 from Src.Library.custody.item import Item
@@ -34,27 +33,30 @@ from Src.Library.vault_trouble import VaultTrouble, vault_trouble
 from Src.Library.verdict import Gone, Living, Rotten, Unknown
 from Src.Shared.disk.beneath import lstat_beneath, open_beneath, parent_beneath
 from Src.Shared.disk.files import OPEN_FLAGS, FileState
+from Src.Shared.disk.filesystem import is_one_mount
 from Src.Shared.disk.making import PRIVATE, make_folder, read_only
 from Src.Shared.disk.syncing import fsync_path
 from Src.Shared.disk.whole_file import write_whole
 from Src.Shared.ledger_text import from_ledger, int8, plain_text, to_ledger
-from Src.Shared.models import IngestEvent, MediaAsset, new_id
+from Src.Shared.models import IngestEvent, new_id
 
 _USUAL_MODE = 0o440
 _CHANGED = "its row, or what stands there, is another by now; run verify again"
 _TAKEN = "another file stands there, under its name or one that differs in capitals only"
+_MOVING = "an act that moves it is not done yet; let the factory finish it, and run verify again"
+_ON_ITS_OWN = "its folder is on a filesystem of its own, into which nothing can be renamed"
+# One folder's: the other files have nothing to do with it.
+_REFUSED = (errno.EXDEV, errno.EACCES, errno.EPERM, errno.ELOOP)
 
 
 class PutRight(NamedTuple):
     """It stands at its place."""
 
     words: str
-    kept_at: str | None = None  # where that is which stood in its place, relative to the storage root
-    followed_to: str | None = None  # its new place, where the row follows the file
 
 
 class Stays(NamedTuple):
-    """Nothing of it was changed but what the reason says."""
+    """Nothing of it was changed but what the reason says, and `kept_aside`."""
 
     why: str
 
@@ -69,17 +71,23 @@ class Repairer:
         rows: Rows,
         sessions: Sessions,
         journaled: Callable[[], set[str]],
+        check_here: Callable[[], None],
+        kept_aside: dict[str, str],
         go_on: GoOn,
     ) -> None:
-        """`root`: the folder of all originals, open. `journaled`: paths of originals whose rows are still to come."""
+        """`root`: the folder of all originals, open. `journaled`: paths of originals whose rows are still to come.
+        `check_here`: raises VaultTrouble where `root` is not the vault any more. `kept_aside`: gets, for each item's
+        path, where that is which stood in its place (relative to the storage root), whatever happens then."""
         self._vault = vault
         self._root = root
         self._rows = rows
         self._sessions = sessions
         self._journaled = journaled
+        self._check_here = check_here
+        self._kept_aside = kept_aside
         self._go_on = go_on
         self._staging = Staging(vault.storage)
-        self._kept: dict[str, str] = {}
+        self._damage: dict[str, str] = {}  # of what was put away, and has no good bytes in its place yet
 
     def take_up(self) -> None:
         """Finishes what killed runs have begun: their files under way go, their events are written."""
@@ -102,18 +110,17 @@ class Repairer:
             with self._staging.new() as staged:
                 fetched = source.fetch(item, staged.fd, self._go_on)
                 if fetched is None:
-                    return Stays(f"{to_ledger(source.name)} has no file with its bytes")
+                    could = f" that could be read; {to_ledger(source.trouble)}" if source.trouble else ""
+                    return Stays(f"{to_ledger(source.name)} has no file with its bytes{could}")
                 with vault_trouble(f"write {item.path}"):
                     if not self._is_finished(item, staged, fetched):
                         return Stays(f"what {to_ledger(source.name)} has under its name are other bytes")
                 try:
                     with self._vault.lock():
                         return self._replace(item, staged, fetched)
-                except CannotMoveAside as problem:
-                    return Stays(str(problem))
-                except OSError as error:
-                    if error.errno != errno.EXDEV or not self._staging.move_on():
-                        raise VaultTrouble.from_os(error, f"put {item.path} into its place") from error
+                except _OtherMount:
+                    if not self._staging.move_on():
+                        return Stays(_ON_ITS_OWN)
 
     def _is_finished(self, item: Item, staged: Staged, fetched: Fetched) -> bool:
         """Whether the file under way has the bytes, as the disk has them. Raises OSError."""
@@ -136,31 +143,90 @@ class Repairer:
         return _USUAL_MODE if fetched.mode is None else fetched.mode
 
     def _replace(self, item: Item, staged: Staged, fetched: Fetched) -> PutRight | Stays:
-        """Raises OSError: EXDEV; CannotMoveAside."""
-        if not self._has_same_row(item):
-            return Stays(_CHANGED)
-        parent, name = os.path.split(item.path)
+        """Raises _OtherMount, before anything is moved."""
+        if (why := self._may_not_move(item)) is not None:
+            return Stays(why)
         verdict = self._vault.verdict(item.path, item.sha256, item.size)
         if isinstance(verdict, Living):
             return PutRight("somebody else has put it right")
         if isinstance(verdict, Unknown):
             return Stays(verdict.reason)
-        if self._vault.folder(parent).holder(name) not in (None, name):
-            return Stays(_TAKEN)
-        note = self._note(item, fetched, verdict.reason if isinstance(verdict, Rotten) else "")
-        if isinstance(verdict, Rotten):
-            self._kept[item.path] = self._vault.put_away(item.path, verdict)
-        kept_at = self._kept.get(item.path)
+        if isinstance(verdict, Gone) and (why := self._year_is_away(item)) is not None:
+            return Stays(why)
+        parent, name = os.path.split(item.path)
         try:
+            folder = self._vault.folder(parent)
+            if folder.holder(name) not in (None, name):
+                return Stays(_TAKEN)
+            if not is_one_mount(staged.folder, folder.fd):
+                raise _OtherMount
+            if not staged.is_there():
+                return Stays("its good bytes were removed before they got its place; run verify again")
+            return self._exchange(item, staged, fetched, verdict)
+        except CannotMoveAside as problem:
+            return Stays(str(problem))
+        except (OSError, VaultTrouble) as problem:
+            return self._stays(problem, item)
+
+    def _exchange(self, item: Item, staged: Staged, fetched: Fetched, verdict: Rotten | Gone) -> PutRight | Stays:
+        """Raises OSError, VaultTrouble and CannotMoveAside. No note is left of what was not done."""
+        damage = verdict.reason if isinstance(verdict, Rotten) else self._damage.get(item.path, "")
+        note = self._note(item, staged, fetched, damage)
+        try:
+            if isinstance(verdict, Rotten):
+                self._kept_aside[item.path] = self._vault.put_away(item.path, verdict)
+                self._damage[item.path] = damage
             is_placed = self._vault.take_free_place(staged.folder, staged.name, item.path)
-        except OSError:  # on another filesystem
-            note.unlink()
+        except (OSError, VaultTrouble, CannotMoveAside):
+            if staged.is_there():  # else it is in its place, and only that was not synced: the next run says so
+                _remove(note)
             raise
         if not is_placed:
-            note.unlink()
-            return Stays(_TAKEN + _aside(kept_at))
-        self._tell(note, kept_at)
-        return PutRight(f"it was restored from {to_ledger(fetched.where)}{_aside(kept_at)}", kept_at)
+            _remove(note)
+            return Stays(_TAKEN + self._aside(item.path))
+        self._tell(note)
+        return PutRight(f"it was restored from {to_ledger(fetched.where)}{self._aside(item.path)}")
+
+    def _may_not_move(self, item: Item) -> str | None:
+        """Why not, under the vault's lock. Raises VaultTrouble where the vault is not here."""
+        self._check_here()
+        if not self._has_same_row(item):
+            return _CHANGED
+        return _MOVING if self._rows.is_moving(item.sha256, item.path) else None
+
+    def _year_is_away(self, item: Item) -> str | None:
+        """A year's folder may be a disk of its own: where that is away, the mount point is there, and empty."""
+        year = item.path.split("/")[1]
+        try:
+            fd = open_beneath(self._root, year, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:  # there is none, or what makes one says why it cannot
+            return None
+        try:
+            is_empty = not os.listdir(fd)
+        except OSError as error:
+            return f"Originals/{year} cannot be looked at: {error.strerror}"
+        finally:
+            os.close(fd)
+        if not is_empty or not self._rows.has_more_of_year(item):
+            return None
+        return (
+            f"Originals/{year} is empty, and the database has more of that year: is its disk mounted? "
+            "If all of it is lost, remove the empty folder (rmdir), and run verify again"
+        )
+
+    def _stays(self, problem: OSError | VaultTrouble, item: Item) -> Stays:
+        """Where the problem is that of one folder. Raises VaultTrouble of any other one."""
+        error = problem if isinstance(problem, OSError) else problem.__cause__
+        if isinstance(error, OSError) and error.errno in _REFUSED:
+            words = f"its place cannot be used: {error.strerror}" if problem is error else str(problem)
+            return Stays(words + self._aside(item.path))
+        if isinstance(problem, OSError):
+            raise VaultTrouble.from_os(problem, f"put {item.path} into its place") from problem
+        raise problem
+
+    def _aside(self, path: str) -> str:
+        kept_at = self._kept_aside.get(path)
+        return "" if kept_at is None else f"; what stood there is at {to_ledger(kept_at)}"
 
     def _has_same_row(self, item: Item) -> bool:
         rows = self._rows.originals([item.id]) if item.companion is None else self._rows.companions([item.id])
@@ -168,7 +234,7 @@ class Repairer:
 
     # Events
 
-    def _note(self, item: Item, fetched: Fetched, damage: str) -> Path:
+    def _note(self, item: Item, staged: Staged, fetched: Fetched, damage: str) -> Path:
         path = self._staging.notes / f"{new_id().hex}.json"
         said = {
             "id": str(new_id()),
@@ -179,6 +245,7 @@ class Repairer:
             "size": item.size,
             "mtime_ns": None if (mtime_ns := _mtime(item, fetched)) is None else int8(mtime_ns),
             "damage": to_ledger(damage),
+            "inode": os.fstat(staged.fd).st_ino,
         }
         try:
             make_folder(path.parent, PRIVATE)
@@ -192,22 +259,26 @@ class Repairer:
         try:
             said = json.loads(note.read_bytes())
             path, sha256, size = from_ledger(said["path"]), str(said["sha256"]), int(said["size"])
+            inode, damage = int(said["inode"]), from_ledger(said["damage"])
             uuid.UUID(said["id"])
         except (ValueError, KeyError, TypeError):  # torn by no kill of ours: it says nothing
             note.unlink()
             return
-        if isinstance(self._vault.verdict(path, sha256, size), Living):
-            self._tell(note, None)
-        else:  # it did not come that far
-            note.unlink()
+        verdict = self._vault.verdict(path, sha256, size)
+        if isinstance(verdict, Living) and verdict.state.inode == inode:
+            self._tell(note)
+            return
+        if isinstance(verdict, Gone) and damage:  # it was put away, and that is all
+            self._damage[path] = damage
+        note.unlink()  # it did not come that far, whoever put there what stands there now
 
-    def _tell(self, note: Path, kept_at: str | None) -> None:
+    def _tell(self, note: Path) -> None:
         """Writes the event once, and lets the note go."""
         said: dict[str, Any] = json.loads(note.read_bytes())
         message = "it had gone from the vault; good bytes from elsewhere took its place (verify --restore-from)"
         if said["damage"]:
             message = f"good bytes from elsewhere took its place (verify --restore-from), for {said['damage']}"
-        message += _aside(kept_at)
+        message += self._aside(from_ledger(said["path"]))
         event = {
             "id": uuid.UUID(said["id"]),
             "happened_at": datetime.now(UTC),
@@ -223,8 +294,7 @@ class Repairer:
         }
         with self._sessions() as session:
             session.execute(insert(IngestEvent).values(**event).on_conflict_do_nothing(index_elements=["id"]))
-        with contextlib.suppress(OSError):
-            note.unlink()
+        _remove(note)
 
     # A mode
 
@@ -232,6 +302,7 @@ class Repairer:
         """Nobody may write to it any more, and its owner may read it."""
         relative = item.path.partition("/")[2]
         with self._vault.lock():
+            self._check_here()
             if not self._has_same_row(item):
                 return Stays(_CHANGED)
             try:
@@ -250,11 +321,13 @@ class Repairer:
     # What a person has moved
 
     def accept_move(self, item: Item, standing: str) -> PutRight | Stays:
-        """Moves a file back to its place; or, where it got another name in its own day's folder and nothing belongs to
-        it, has the row follow it. `standing`: where the same bytes stand, relative to the storage root."""
+        """Moves a file back to its place. `standing`: where the same bytes stand, relative to the storage root.
+
+        The row never follows it: what belongs to an original is named after it, and no path is used twice (promise 1).
+        """
         with self._vault.lock():
-            if not self._has_same_row(item):
-                return Stays(_CHANGED)
+            if (why := self._may_not_move(item) or self._year_is_away(item)) is not None:
+                return Stays(why)
             if not isinstance(self._vault.verdict(item.path, item.sha256, item.size), Gone):
                 return Stays("something stands in its place again; run verify again")
             if self._rows.named([standing]) or standing in self._journaled():
@@ -262,11 +335,11 @@ class Repairer:
             try:
                 if not self._holds(standing, item):
                     return Stays(f"{to_ledger(standing)} has other bytes by now")
-                if self._may_follow(item, standing) and self._follow(item, standing):
-                    return PutRight(f"the database follows it to {to_ledger(standing)}", followed_to=standing)
                 return self._move_back(item, standing)
             except OSError as error:
                 return Stays(f"{to_ledger(standing)} cannot be moved back: {error.strerror}")
+            except VaultTrouble as trouble:
+                return self._stays(trouble, item)
 
     def _holds(self, standing: str, item: Item) -> bool:
         """Raises OSError."""
@@ -278,17 +351,6 @@ class Repairer:
         finally:
             os.close(fd)
 
-    def _may_follow(self, item: Item, standing: str) -> bool:
-        """A name that a person gave. What belongs to an original is named after it: there the row's name counts."""
-        is_of_day = is_path(standing) and os.path.dirname(standing) == os.path.dirname(item.path)
-        return item.companion is None and is_of_day and not self._rows.beside([item])
-
-    def _follow(self, item: Item, standing: str) -> bool:
-        new = update(MediaAsset).where(MediaAsset.id == item.id, MediaAsset.final_path == item.text)
-        with self._sessions() as session:
-            done = session.execute(new.values(final_path=to_ledger(standing)).returning(MediaAsset.id))
-            return done.first() is not None
-
     def _move_back(self, item: Item, standing: str) -> PutRight | Stays:
         """Raises OSError."""
         same_folder = os.path.dirname(standing) == os.path.dirname(item.path)
@@ -299,8 +361,13 @@ class Repairer:
         return PutRight(f"it was moved back from {to_ledger(standing)}")
 
 
-def _aside(kept_at: str | None) -> str:
-    return "" if kept_at is None else f"; what stood there is at {to_ledger(kept_at)}"
+class _OtherMount(Exception):
+    """The good bytes are on another filesystem, or another mount of it, than their place."""
+
+
+def _remove(note: Path) -> None:
+    with contextlib.suppress(OSError):
+        note.unlink()
 
 
 def _mtime(item: Item, fetched: Fetched) -> int | None:

@@ -12,7 +12,6 @@ from Src.Library.custody.repair.putting_right import PutRight, Repairer, Stays
 from Src.Library.custody.rows import Rows, Sessions
 from Src.Library.custody.verified import Verified
 from Src.Library.vault import Vault
-from Src.Shared.ledger_text import to_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +33,28 @@ class Repairs:
         sessions: Sessions,
         journaled: Callable[[], set[str]],
         done: Verified,
+        check_here: Callable[[], None],
         go_on: GoOn,
     ) -> None:
+        """`check_here`: raises VaultTrouble where `root` is not the vault any more."""
         self._examiner = Examiner(vault.originals, root, go_on)
-        self._repairer = Repairer(vault, root, rows, sessions, journaled, go_on)
+        self._repairer = Repairer(vault, root, rows, sessions, journaled, check_here, done.kept_aside, go_on)
         self._done = done
         self._go_on = go_on
+        self._rest: dict[str, Seen] = {}  # what is asked for and not settled yet, by path
 
     def work(self, repair: Repair, wrong: Sequence[tuple[Item, Seen]]) -> Iterator[tuple[Item, Seen]]:
         """Each item that is right by now, read back from its place: for the ledger, before the next one is begun.
 
         Raises VaultTrouble, LedgerUnavailable and SourceTrouble.
         """
+        moved = self._done.moved.copy() if repair.accepts_moves else {}
+        self._rest = {item.path: seen for item, seen in wrong if repair.source is not None or item.path in moved}
         self._repairer.take_up()
         to_restore: list[tuple[Item, Seen]] = []
         for item, seen in wrong:
             self._go_on()
-            standing = self._done.moved.get(item.path) if repair.accepts_moves else None
+            standing = moved.get(item.path)
             if standing is not None:
                 yield from self._settled(item, seen, self._repairer.accept_move(item, standing), standing)
             elif repair.source is not None and seen.word == "mode":
@@ -64,21 +68,25 @@ class Repairs:
             self._go_on()
             yield from self._settled(item, seen, self._repairer.restore(item, repair.source))
 
+    def give_up(self, why: str) -> None:
+        """Says of the rest why it stays."""
+        for path, seen in self._rest.items():
+            self._say_stays(path, seen, why)
+
+    def _say_stays(self, path: str, seen: Seen, why: str) -> None:
+        self._done.why[path] = f"{seen.why}; it was not put right: {why}"
+
     def _settled(
         self, item: Item, seen: Seen, answer: PutRight | Stays, standing: str | None = None
     ) -> Iterator[tuple[Item, Seen]]:
         done = self._done
+        self._rest.pop(item.path, None)
         if isinstance(answer, Stays):
-            done.why[item.path] = f"{seen.why}; it was not put right: {answer.why}"
+            self._say_stays(item.path, seen, answer.why)
             return
-        now = item
-        if answer.followed_to is not None:
-            now = item._replace(path=answer.followed_to, text=to_ledger(answer.followed_to))
-        again = self._examiner.read(now)
-        if again.word == "mode" and isinstance(self._repairer.make_read_only(now), PutRight):
-            again = self._examiner.read(now)
-        if answer.kept_at is not None:
-            done.kept_aside[item.path] = answer.kept_at
+        again = self._examiner.read(item)
+        if again.word == "mode" and isinstance(self._repairer.make_read_only(item), PutRight):
+            again = self._examiner.read(item)
         if again.word != "ok":
             done.why[item.path] = f"{answer.words}, and then {again.why}"
             return
@@ -89,5 +97,5 @@ class Repairs:
             done.unknown.remove(standing)
             done.why.pop(standing, None)
             del done.moved[item.path]
-            (done.moved_back if answer.followed_to is None else done.followed)[item.path] = standing
-        yield now._replace(found=seen.finding or item.found), again
+            done.moved_back[item.path] = standing
+        yield item._replace(found=seen.finding or item.found), again

@@ -7,6 +7,7 @@ file is locked by the process that writes it, so what a killed one has left is k
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from Src.Shared.models import new_id
 
 RESTORING = ".restoring"  # below the originals
 _ENDING = ".part"
+_TRIES = 10
 
 
 class Staged(NamedTuple):
@@ -28,6 +30,13 @@ class Staged(NamedTuple):
     folder: int  # open
     name: str
     fd: int
+
+    def is_there(self) -> bool:
+        """Whether it has its name still: another run, or a person, may have removed it."""
+        try:
+            return os.path.samestat(os.stat(self.name, dir_fd=self.folder, follow_symlinks=False), os.fstat(self.fd))
+        except OSError:
+            return False
 
 
 class Staging:
@@ -46,7 +55,8 @@ class Staging:
 
     @contextlib.contextmanager
     def new(self) -> Iterator[Staged]:
-        """An empty file for its owner only, which goes if it gets no other name."""
+        """An empty file for its owner only, which goes if it gets no other name. It is locked, so `clean_up` of another
+        run leaves it."""
         at = self._folders[0]
         try:
             make_folder(at, PRIVATE)
@@ -54,18 +64,16 @@ class Staging:
         except OSError as error:
             raise VaultTrouble.from_os(error, f"write in {at}") from error
         try:
-            name = new_id().hex + _ENDING
             try:
-                fd = open_beneath(folder, name, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+                staged = _made(folder)
             except OSError as error:
                 raise VaultTrouble.from_os(error, f"write in {at}") from error
             try:
-                lock_now(fd)
-                yield Staged(folder, name, fd)
+                yield staged
             finally:
                 with contextlib.suppress(OSError):  # it has got its place, mostly
-                    os.unlink(name, dir_fd=folder)
-                os.close(fd)
+                    os.unlink(staged.name, dir_fd=folder)
+                os.close(staged.fd)
         finally:
             os.close(folder)
 
@@ -76,6 +84,23 @@ class Staging:
                 for name in os.listdir(at):
                     if name.endswith(_ENDING):
                         _remove_unless_locked(at / name)
+
+
+def _made(folder: int) -> Staged:
+    """A new file, locked. Another run may find it between the two, take it for one of a killed run, and remove it: then
+    the next one. Raises OSError."""
+    for _ in range(_TRIES):
+        name = new_id().hex + _ENDING
+        fd = open_beneath(folder, name, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        staged = Staged(folder, name, fd)
+        try:
+            if lock_now(fd) and staged.is_there():
+                return staged
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(fd)
+    raise OSError(errno.EBUSY, "another process removes what is written there")
 
 
 def _remove_unless_locked(path: Path) -> None:
