@@ -104,7 +104,7 @@ class CopyRun:
             self.done.trouble = str(trouble)
         except (FileRefused, NotThere, OSError) as error:  # of what is more than one file
             logger.exception("%s", self._copy.name)
-            self.done.trouble = f"{target.name}: cannot go on: {error or 'something of it is gone'}"
+            self.done.trouble = f"{target.name}: cannot go on: {str(error) or 'something of it is gone'}"
         finally:
             os.close(originals)
         self.done.originals, self.done.there = self._rows.originals(), self._rows.counts(self._copy.id).originals

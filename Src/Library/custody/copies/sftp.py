@@ -95,7 +95,7 @@ class SftpTarget:
             with self._asking("look at", ""):
                 self._sftp.stat(self._top)
         except (NotThere, FileRefused) as error:
-            raise CopyTrouble(f"{self.name}: {error or 'the folder is gone'}; is its disk there?") from None
+            raise CopyTrouble(f"{self.name}: {str(error) or 'the folder is gone'}; is its disk there?") from None
 
     def stored(self, path: str) -> Stored | None:
         try:
@@ -142,10 +142,14 @@ class SftpTarget:
                 self._sftp.remove(temporary)
             try:
                 with self._sftp.open(temporary, "wxb") as file:
-                    file.set_pipelined(True)
+                    file.set_pipelined(True)  # which says nothing of what was refused
+                    size = 0
                     for piece in pieces:
                         file.write(piece)
+                        size += len(piece)
                         self._spent(len(piece))
+                if self._sftp.lstat(temporary).st_size != size:
+                    raise OSError("not all of it was written")
             except BaseException:
                 with contextlib.suppress(*_LOST):
                     self._sftp.remove(temporary)

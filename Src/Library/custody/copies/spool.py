@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from Src.Library.custody.copies.trouble import CopyTrouble
+from Src.Shared.disk.making import PRIVATE, make_folder
 from Src.Shared.ledger_text import to_ledger
 
 
@@ -15,6 +16,8 @@ from Src.Shared.ledger_text import to_ledger
 def spooled(folder: Path, in_memory: int) -> Iterator[tempfile.SpooledTemporaryFile[bytes]]:
     """`in_memory`: bytes; what is longer is in the folder. Raises CopyTrouble where that disk takes no more."""
     try:
+        if folder.parent.is_dir():
+            make_folder(folder, PRIVATE)
         with tempfile.SpooledTemporaryFile(in_memory, dir=str(folder)) as file:
             yield file
     except OSError as error:

@@ -72,7 +72,8 @@ def as_it_is(storage: int, path: str, original: str | None = None) -> Wanted:
     fd = open_here(storage, path)
     try:
         left = os.fstat(fd).st_size
-        digest, size, kept = hashlib.sha256(), 0, [] if left <= LONGEST_KEPT else None
+        digest, size = hashlib.sha256(), 0
+        kept: list[bytes] | None = [] if left <= LONGEST_KEPT else None
         while piece := _read(fd, left):
             digest.update(piece)
             size, left = size + len(piece), left - len(piece)
