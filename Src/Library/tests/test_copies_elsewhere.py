@@ -261,7 +261,7 @@ def test_a_bucket_that_answers_wrongly_counts_nothing_that_is_not_there(
 def test_a_line_may_be_slow_and_a_name_refused(
     bucket: CopyBench, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only silence ends a run: what comes here takes longer in all than the limit, which begins anew with each piece."""
+    """Only silence ends a run: this takes longer in all than the limit, which begins anew with each piece."""
     monkeypatch.setattr(s3, "_SILENCE", timedelta(seconds=2))
     monkeypatch.setattr(s3, "_PATIENCE", timedelta(seconds=2))
     slow = os.path.basename(bucket.original(4)).replace(".jpg", "")
