@@ -45,6 +45,13 @@ WHERE schemaname NOT IN ('pg_catalog', 'information_schema', '{_BESIDE}')
 AND has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT') ORDER BY schemaname, tablename \\gexec
 """
 
+_COPIED_FILES = "copied_files"
+# What was at copies when the backup was made may have gone from there since: nothing of it counts before it is read.
+_COPIES_UNKNOWN = """
+UPDATE copied_files SET read_back_at = to_timestamp(0), stamp = '';
+UPDATE media_assets SET is_backed_up = false, backed_up_at = NULL WHERE is_backed_up;
+"""
+
 # An extension that PostgreSQL does not trust, a language, a foreign server, a function in C, …
 _FOR_SUPERUSERS = re.compile("permission denied|must be superuser|must be owner", re.IGNORECASE)
 
@@ -81,7 +88,10 @@ def run_restore(
     """Puts a backup in the ledger's place and tells of it; the exit code. Raises Problem."""
     with _interruptible() as interrupted:
         copied = restore_backup(programs, source, force=force, migrate=migrate)
-        _tell(copied, f"Restored from {source}: {_originals(copied)}.", as_json, sys.stdout)
+        said = f"Restored from {source}: {_originals(copied)}."
+        if copied.rows.get(_COPIED_FILES):
+            said += "\nNo copy counts until its next run has read it back: ./factory copies run NAME, for each of them."
+        _tell(copied, said, as_json, sys.stdout)
     return ExitCode.INTERRUPTED if interrupted else ExitCode.WELL
 
 
@@ -141,6 +151,8 @@ def restore_backup(
                     raise Problem(f"restore: {source}: is a backup of something else than this database")
             migrate(scratch)
             with programs.session(scratch) as restored:
+                if _COPIED_FILES in _count(restored):
+                    restored.ask(_COPIES_UNKNOWN)
                 restored.ask("ANALYZE;")
                 rows = _count(restored)
             _swap(programs, scratch, outside)

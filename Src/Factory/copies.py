@@ -21,11 +21,12 @@ from Src.Factory.progress import progress_shown
 from Src.Library.belonging import Belonging
 from Src.Library.custody.copies.done import CopyDone
 from Src.Library.custody.copies.drill import Drill, Drilled
-from Src.Library.custody.copies.opening import add_copy, check_marker, is_on_vaults_disk, open_copy, vault_of
+from Src.Library.custody.copies.dumps import Dump
+from Src.Library.custody.copies.opening import add_copy, check_marker, open_copy, vault_of
 from Src.Library.custody.copies.pace import Pace, Stopped
 from Src.Library.custody.copies.retention import FOLDER, dump_name, to_remove
 from Src.Library.custody.copies.rows import CopyRow, CopyRows
-from Src.Library.custody.copies.run import CopyRun, Dump
+from Src.Library.custody.copies.run import CopyRun
 from Src.Library.custody.copies.standing import standing_of, three_two_one
 from Src.Library.custody.copies.trouble import CopyTrouble
 from Src.Library.custody.rows import Sessions
@@ -71,7 +72,7 @@ def run_copies(
             case "add":
                 return _add(settings, sessions, *names, encrypt=encrypt, as_json=as_json)
             case "list":
-                return _list(settings, sessions, as_json=as_json)
+                return _list(sessions, as_json=as_json)
             case "remove":
                 return _remove(sessions, names[0], as_json=as_json)
             case "drill":
@@ -124,17 +125,16 @@ def _known(sessions: Sessions, name: str) -> CopyRow:
 
 def _add(settings: Settings, sessions: Sessions, name: str, target: str, *, encrypt: bool, as_json: bool) -> int:
     row, was_one = add_copy(settings, sessions, name, target, encrypted=encrypt)
-    on_vaults_disk = is_on_vaults_disk(settings, row)
     if as_json:
         said = {"name": row.name, "kind": row.kind, "target": row.target, "was_one": was_one}
         said["encrypted"] = row.is_encrypted
-        report.print_json({**said, "on_vaults_disk": on_vaults_disk})
+        report.print_json({**said, "has_own_disk": row.has_own_disk})
         return ExitCode.WELL
     report.say(f"{row.target} is the copy {row.name} from now on; ./factory copies run {row.name} fills it.")
     if was_one:
         report.say("It was a copy of this vault before: what is there is read back, and not copied again.")
-    if on_vaults_disk:
-        report.line("", "it is on the disk that has the photos: where that disk ends, both do", "yellow")
+    if not row.has_own_disk:
+        report.line("", "it is on a disk of the vault's, or nobody knows: safe --copies will not count it", "yellow")
     return ExitCode.WELL
 
 
@@ -148,10 +148,10 @@ def _remove(sessions: Sessions, name: str, *, as_json: bool) -> int:
     return ExitCode.WELL
 
 
-def _list(settings: Settings, sessions: Sessions, *, as_json: bool) -> int:
+def _list(sessions: Sessions, *, as_json: bool) -> int:
     rows = CopyRows(sessions)
     originals = rows.originals()
-    found = [standing_of(settings, rows, one, originals) for one in rows.all()]
+    found = [standing_of(rows, one, originals) for one in rows.all()]
     state = three_two_one(originals, found)
     if as_json:
         said = {"originals": originals, "three_two_one": state.as_json()}
@@ -211,7 +211,7 @@ def _dumped(settings: Settings) -> tuple[Dump | None, str | None]:
             copied = write_backup(local_programs(backup), str(file), force=True)
         finally:
             backup.close()
-        for name in to_remove(one.name for one in folder.iterdir()):
+        for name in to_remove((one.name for one in folder.iterdir()), datetime.now(UTC)):
             (folder / name).unlink(missing_ok=True)
     except (Problem, OSError) as error:
         return None, f"the database could not be backed up: {error}"

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Select, Table, Text, any_, delete, func, literal, select, text
+from sqlalchemy import Boolean, Select, Table, Text, any_, delete, func, literal, literal_column, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
+from Src.Library.backed_up import at_a_copy, set_flags
 from Src.Library.beside import Beside, note_paths, standing_beside
 from Src.Library.deed import Asked, Deed, Settled, taken_back
 from Src.Library.move_plan import Wanted, own_name
@@ -74,7 +75,7 @@ def in_trash(meant: Selection) -> Select[tuple[str, str, int, datetime, str, str
     rows = text(f"SELECT {listed} FROM ({whole}) AS t").columns(*(_ASSETS.c[name] for name in names))
     columns = (_TRASH.c.file_hash, _TRASH.c.trash_path, _TRASH.c.file_size, _TRASH.c.removed_at, _TRASH.c.removed_by)
     return (
-        select(*columns, _ASSETS.c.final_path, func.coalesce(_ASSETS.c.is_backed_up, False))
+        select(*columns, _ASSETS.c.final_path, literal_column(at_a_copy("trash.file_hash"), Boolean))
         .join(_ASSETS, _ASSETS.c.file_hash == _TRASH.c.file_hash)
         .where(meant.condition)
         .order_by(_TRASH.c.removed_at, _TRASH.c.trash_path)
@@ -190,6 +191,7 @@ class Restore(Deed):
         hashes = [row.file_hash for row in rows]
         session.execute(delete(_TRASH).where(_among(_TRASH, hashes)))
         session.execute(delete(_TOMBSTONES).where(_among(_TOMBSTONES, hashes)))
+        set_flags(session, hashes)  # copies have come and gone meanwhile
         note_paths(session, settled.companions)
         _record(session, act, hashes, True, None)
 

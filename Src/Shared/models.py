@@ -550,6 +550,7 @@ class Copy(Base):
     kind: Mapped[str] = mapped_column(Text)
     target: Mapped[str] = mapped_column(Text)  # where it was last; nothing secret
     is_encrypted: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    has_own_disk: Mapped[bool] = mapped_column(Boolean, server_default=false())  # none of the vault's, as it was known
     made_at: Mapped[datetime] = mapped_column(INSTANT, server_default=func.now())
     ran_at: Mapped[datetime | None] = mapped_column(INSTANT)
     run_result: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
@@ -572,7 +573,9 @@ class CopiedFile(Base):
 
     __tablename__ = "copied_files"
 
-    copy_id: Mapped[uuid.UUID] = mapped_column(UUID(as_uuid=True), primary_key=True)  # of copies
+    copy_id: Mapped[uuid.UUID] = mapped_column(
+        UUID(as_uuid=True), ForeignKey("copies.id", ondelete="CASCADE"), primary_key=True
+    )
     path: Mapped[str] = mapped_column(Text, primary_key=True)  # relative to the copy
     file_hash: Mapped[str] = mapped_column(String(64))  # of its content, before it was encrypted
     file_size: Mapped[int] = mapped_column(BigInteger)

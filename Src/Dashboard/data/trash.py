@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from Src.Dashboard.data import acts
 from Src.Dashboard.resources import ledger
+from Src.Library.backed_up import at_a_copy
 
 MOST = 500  # rows that a page lists
 
@@ -35,7 +36,7 @@ class Totals:
     without_copy: int
 
 
-_COPY = "coalesce((asset->>'is_backed_up')::boolean, false)"
+_COPY = at_a_copy("trash.file_hash")
 _ROWS = (
     "SELECT file_hash, original_name, file_size, (asset->>'captured_at')::timestamp, removed_at, removed_by, "
     f"{_COPY} FROM trash"

@@ -23,7 +23,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from Src.Factory import backup as module
-from Src.Factory.backup import restore_backup, write_backup
+from Src.Factory.backup import restore_backup, run_restore, write_backup
 from Src.Factory.ledger_server import local_programs, restore
 from Src.Factory.postgres_programs import PostgresPrograms
 from Src.Factory.problems import Problem
@@ -98,6 +98,32 @@ def test_a_restored_ledger_is_as_it_was(database: Database, programs: PostgresPr
     database.dispose()
     assert originals(database) == before
     add_originals(database, 1)  # and it is one to go on with
+
+
+def test_no_copy_counts_by_a_restored_ledger(
+    database: Database, programs: PostgresPrograms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it says of copies was true when the backup was made."""
+    with database.session() as session:
+        session.execute(
+            text("INSERT INTO copies (id, name, kind, target) VALUES (gen_random_uuid(), 'd', 'folder', '/d')")
+        )
+        session.execute(
+            text(
+                "INSERT INTO copied_files (copy_id, path, file_hash, file_size, original_hash, stamp, there_since, "
+                "read_back_at) SELECT c.id, a.final_path, a.file_hash, 1, a.file_hash, 's', now(), now() "
+                "FROM copies AS c, media_assets AS a LIMIT 7"
+            )
+        )
+        session.execute(text("UPDATE media_assets SET is_backed_up = true, backed_up_at = now()"))
+    write_backup(programs, str(tmp_path / "ledger"))
+    run_restore(programs, str(tmp_path / "ledger"), force=True, as_json=False, migrate=unchanged)
+    assert "./factory copies run NAME" in capsys.readouterr().out
+    database.dispose()
+    with database.session() as session:
+        asked = "SELECT count(*) FROM copied_files WHERE stamp = '' AND read_back_at = to_timestamp(0)"
+        assert session.execute(text(asked)).scalar_one() == 7
+        assert session.execute(text("SELECT count(*) FROM media_assets WHERE is_backed_up")).scalar_one() == 0
 
 
 def test_a_backup_is_one_moment_of_a_ledger_at_work(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from Src.Factory import copies, receipts
 from Src.Factory.batch import run_import
@@ -61,7 +62,7 @@ def ask(factory: Settings, capsys: pytest.CaptureFixture[str]) -> Ask:
 
 
 def test_from_add_to_remove(
-    ask: Ask, factory: Settings, card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ask: Ask, factory: Settings, database: Database, card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     disk = tmp_path / "disk"
     assert ask("add", "disk", str(disk))[0] == ExitCode.WELL
@@ -87,11 +88,17 @@ def test_from_add_to_remove(
     shown = capsys.readouterr().out
     assert "3-2-1 is not reached" in shown and "well, " in shown
 
+    def own_disk(answer: bool) -> None:
+        with database.session() as session:
+            session.execute(text("UPDATE copies SET has_own_disk = :answer"), {"answer": answer})
+
     def safe(wanted: str) -> set[tuple[str, int]]:
         receipts.run_safe(factory, source=str(card), read=True, within=None, copies=wanted, receipt=None, as_json=True)
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         return {(line["verdict"], line["copies"]) for line in lines}
 
+    assert (safe("0"), safe("1")) == ({("safe", 0)}, {("not_reread", 0)}), "it is on the vault's disk"
+    own_disk(True)
     assert (safe("0"), safe("1"), safe("2")) == ({("safe", 1)}, {("safe", 1)}, {("not_reread", 1)})
     assert ask("remove", "disk")[0] == ExitCode.WELL
     assert (safe("0"), safe("1")) == ({("safe", 0)}, {("not_reread", 0)})

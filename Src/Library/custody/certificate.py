@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from Src.Library.backed_up import UNKNOWN
 from Src.Library.custody.manifests import days, lines
 from Src.Library.custody.manifests.chain import GONE, LOG
 from Src.Library.custody.manifests.events import canonical, heads
@@ -61,7 +62,8 @@ _FINDINGS = text(f"""
 """)
 _COPIES = text(f"""
     SELECT name, kind, {moment("min(there_since)")} AS there_since, {moment("max(read_back_at)")} AS read_back_at
-    FROM copied_files JOIN copies ON copies.id = copy_id WHERE file_hash = :hash GROUP BY name, kind ORDER BY name
+    FROM copied_files JOIN copies ON copies.id = copy_id WHERE file_hash = :hash AND read_back_at > {UNKNOWN}
+    GROUP BY name, kind ORDER BY name
 """)
 _RUNS = text(f"""
     SELECT kind, status, {moment("started_at")} AS began_at, {moment("ended_at")} AS ended_at, done AS files

@@ -123,7 +123,7 @@ def asking_copies(lines: Sequence[Line], copies: int, within: timedelta) -> list
         line._replace(
             verdict="not_reread",
             reason=f"{counted(copies, 'copy', 'copies')} elsewhere asked, and it was read back from {line.copies} "
-            f"within {counted(within.days, 'day')}: ./factory copies run",
+            f"on other disks than the vault's within {counted(within.days, 'day')}: ./factory copies run",
         )
         if line.verdict == "safe" and line.copies < copies
         else line

@@ -317,6 +317,15 @@ def test_what_is_emptied_here_goes_there_after_a_grace(copied: CopyBench, disk: 
             p=path,
             d=days,
         )
+    long_there = "UPDATE copied_files SET there_since = now() - interval '50 days'"
+    copied.sql("UPDATE copies SET ran_at = now() + interval '1 year'")
+    copied.sql(long_there)
+    assert copied.run("disk").removed == 0, "the clock is wrong, or was"
+    copied.sql("UPDATE copies SET ran_at = now() - interval '20 days'")
+    assert copied.run("disk").removed == 0, "nobody saw before that the grace is over"
+    copied.sql("UPDATE copied_files SET there_since = now()")
+    assert copied.run("disk").removed == 0, "it came there later than it went from here"
+    copied.sql(long_there)
     gone = {path for path in files_below(disk) if "IMG_0003" in path}
     assert len(gone) == 2
     before = files_below(disk)
@@ -363,22 +372,30 @@ def test_copies_are_counted_that_were_read_back_lately(copied: CopyBench, tmp_pa
     copied.add("second", tmp_path / "second")
     assert copied.run("second").is_well
     one = copied.hashes[0]
+    copied.sql("UPDATE copies SET has_own_disk = true")
     with copied.sessions() as session:
         assert copies_of(session, [one, "0" * 64], datetime.now(UTC) - timedelta(days=1)) == {one: 2}
+    copied.sql("UPDATE copies SET has_own_disk = false WHERE name = 'disk'")
+    with copied.sessions() as session:
+        assert copies_of(session, [one], datetime.now(UTC) - timedelta(days=1)) == {one: 1}, "on the vault's disk"
+    copied.sql("UPDATE copies SET has_own_disk = true")
     long_ago = "UPDATE copied_files SET read_back_at = now() - interval '70 days'"
     copied.sql(long_ago)
     with copied.sessions() as session:
         assert copies_of(session, [one], datetime.now(UTC) - timedelta(days=1)) == {}
     assert copied.run("second").reread > COUNT, "what was read back so long ago is read again"
+    copied.sql("UPDATE copies SET has_own_disk = true")
     with copied.sessions() as session:
         assert copies_of(session, [one], datetime.now(UTC) - timedelta(days=1)) == {one: 1}
 
 
 def test_three_two_one(copied: CopyBench) -> None:
-    at_home = standing_of(copied.settings, copied.rows, copied.row("disk"), COUNT)
-    assert at_home.has_all and at_home.on_vaults_disk
-    away = Standing(at_home.row._replace(kind="s3"), at_home.counts, COUNT, False)
-    partly = Standing(at_home.row, at_home.counts._replace(originals=1), COUNT, False)
+    at_home = standing_of(copied.rows, copied.row("disk"), COUNT)
+    assert at_home.has_all and not at_home.row.has_own_disk
+    away = Standing(at_home.row._replace(kind="s3", has_own_disk=True), at_home.counts, COUNT)
+    partly = Standing(away.row, at_home.counts._replace(originals=1), COUNT)
+    here_by_ssh = Standing(at_home.row._replace(kind="sftp"), at_home.counts, COUNT)
+    assert three_two_one(COUNT, [at_home, here_by_ssh]).as_json()["disks"] == 1
     assert three_two_one(COUNT, [at_home, partly]).as_json()["reached"] is False
     state = three_two_one(COUNT, [at_home, away])
     assert (state.copies, state.disks, state.elsewhere, state.is_reached) == (3, 2, 1, True)
@@ -469,4 +486,9 @@ def test_which_dumps_stay(moments: list[datetime]) -> None:
     weeks = sorted({one.isocalendar()[:2] for one in moments}, reverse=True)[:5]
     assert {one.isocalendar()[:2] for one in kept} >= set(weeks)
     names = [retention.dump_name(one) for one in moments]
-    assert set(retention.to_remove([*names, "mine.dump"])) == {retention.dump_name(one) for one in set(moments) - kept}
+    now, future = (
+        datetime(2026, 1, 1, tzinfo=UTC),
+        [f"photo-factory-{year}-01-01T000000Z.dump" for year in range(2027, 2040)],
+    )
+    removed = set(retention.to_remove([*names, "mine.dump", *future], now))
+    assert removed == {retention.dump_name(one) for one in set(moments) - kept}

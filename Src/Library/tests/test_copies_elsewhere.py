@@ -21,14 +21,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 
 from Src.Library.belonging import Belonging
-from Src.Library.custody.copies import readme
+from Src.Library.custody.copies import readme, s3
 from Src.Library.custody.copies.marker import MARKER
 from Src.Library.custody.copies.opening import open_copy
 from Src.Library.custody.copies.target import sha256_at
-from Src.Library.custody.copies.trouble import CopyTrouble
+from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused
 from Src.Library.tests.copies_bench import CopyBench, files_below
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
@@ -36,6 +37,7 @@ from Src.Shared.settings import Settings
 from Src.Testing.filled_vault import fill
 from Src.Testing.patience import PATIENCE, wait_until
 from Src.Testing.ports import reserved_port
+from Src.Testing.surroundings import SmallFilesystem
 
 COUNT = 6
 NAMES = [
@@ -137,7 +139,8 @@ class Faulty:
     """A way to the S3 server on which answers fail."""
 
     def __init__(self, server: str) -> None:
-        self.fault: Callable[[str, str], str | None] = lambda _method, _path: None  # "500", "cut", or None
+        self.fault: Callable[[str, str], str | None] = lambda _method, _path: None  # "500", "400", "cut", "slow", None
+        self.pause = threading.Event()  # never set: a piece of what is slow waits for it
         faulty, host = self, server.removeprefix("http://")
 
         class Handler(BaseHTTPRequestHandler):
@@ -146,8 +149,8 @@ class Faulty:
             def _pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 fault = faulty.fault(self.command, self.path)
-                if fault == "500":
-                    self.send_response(500)
+                if fault in ("500", "400"):
+                    self.send_response(int(fault))
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return
@@ -174,6 +177,11 @@ class Faulty:
                     self.wfile.flush()
                     self.connection.close()
                     self.close_connection = True
+                elif fault == "slow":
+                    for start in range(0, len(content), 1 + len(content) // 6):
+                        faulty.pause.wait(0.5)
+                        self.wfile.write(content[start : start + 1 + len(content) // 6])
+                        self.wfile.flush()
                 elif self.command != "HEAD":
                     self.wfile.write(content)
                 upstream.close()
@@ -250,6 +258,33 @@ def test_a_bucket_that_answers_wrongly_counts_nothing_that_is_not_there(
     assert counted_wrongly(bucket, "cloud") == []
 
 
+def test_a_line_may_be_slow_and_a_name_refused(
+    bucket: CopyBench, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only silence ends a run: this takes longer in all than the limit, which begins anew with each piece."""
+    monkeypatch.setattr(s3, "_SILENCE", timedelta(seconds=2))
+    monkeypatch.setattr(s3, "_PATIENCE", timedelta(seconds=2))
+    slow = os.path.basename(bucket.original(4)).replace(".jpg", "")
+    refused = os.path.basename(bucket.original(5)).replace(".jpg", "")
+    faulty.fault = lambda asked, path: (
+        "slow" if asked == "GET" and slow in path else "400" if asked == "PUT" and refused in path else None
+    )
+    done = bucket.run("cloud")
+    assert (done.trouble, set(done.failed), done.there) == (None, {bucket.original(5)}, COUNT - 1)
+    assert counted_wrongly(bucket, "cloud") == []
+
+
+def test_what_is_too_long_for_a_server_to_rename_goes_through_here(
+    bucket: CopyBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "_MOST_RENAMED", 3)
+    monkeypatch.setattr(obstore, "copy", None)
+    with open_copy(bucket.settings, bucket.sessions, bucket.row("cloud")) as target:
+        target.put("a\nb.jpg", [b"content"])
+        assert [path for path, _ in target.files("")] and target.move("a\nb.jpg", "Earlier/b.jpg")
+        assert b"".join(target.read("Earlier/b.jpg")) == b"content" and target.stored("a\nb.jpg") is None
+
+
 def test_a_wrong_secret_is_refused_and_not_shown(bucket: CopyBench, faulty: Faulty) -> None:
     with_credentials(bucket, "cloud", KEYS[0], "secret_access_key = wrong-words", f"endpoint = {faulty.address}")
     with pytest.raises(CopyTrouble) as caught:
@@ -321,6 +356,65 @@ def test_everything_is_there_by_ssh_and_counts(bench: CopyBench, ssh_server: Ssh
     (there / MARKER).unlink()
     with pytest.raises(CopyTrouble, match="is not there"):
         bench.run("nas")
+
+
+def test_by_ssh_no_link_is_followed_and_one_name_ends_nothing(
+    bench: CopyBench, ssh_server: SshServer, tmp_path: Path
+) -> None:
+    there, elsewhere = tmp_path / "server", tmp_path / "elsewhere"
+    there.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "file").write_bytes(b"of somebody else")
+    with_credentials(bench, "nas", *ssh_server.lines)
+    bench.add("nas", f"sftp://root@127.0.0.1:{ssh_server.port}{there}")
+    (there / "Earlier").symlink_to(elsewhere)
+    (there / "link").symlink_to(elsewhere / "file")
+    with open_copy(bench.settings, bench.sessions, bench.row("nas")) as target:
+        target.put("plain", [b"content"])
+        target.settle()
+        for ask in (
+            lambda: list(target.read("Earlier/file")),
+            lambda: list(target.read("link")),
+            lambda: target.stored("Earlier/file"),
+            lambda: list(target.files("Earlier")),
+            lambda: target.put("Earlier/new", [b"new"]),
+            lambda: target.move("plain", "Earlier/plain"),
+            lambda: target.remove("Earlier/file"),
+            lambda: target.put("x" * 300 + "/y", [b"a name that is too long"]),
+        ):
+            with pytest.raises(FileRefused):
+                ask()
+        target.put("z" * 300, [b"as its last part"])
+        target.settle()
+        target.put("other", [b"other"])
+        target.settle()
+        assert b"".join(target.read("other")) == b"other"
+    assert files_below(elsewhere) == {"file": b"of somebody else"}
+    assert sorted(one for one in os.listdir(there) if not one.startswith(MARKER)) == [
+        "Earlier",
+        "link",
+        "other",
+        "plain",
+    ]
+    with open_copy(bench.settings, bench.sessions, bench.row("nas")) as target:
+        there.rename(tmp_path / "away")
+        with pytest.raises(CopyTrouble, match="is gone"):
+            target.check_here()
+
+
+def test_a_full_disk_there_ends_a_run(
+    bench: CopyBench, ssh_server: SshServer, small_filesystem: SmallFilesystem
+) -> None:
+    """SFTP has no word for it, and what is refused for another reason ends none."""
+    there = small_filesystem("tmpfs", 1)
+    with_credentials(bench, "nas", *ssh_server.lines)
+    bench.add("nas", f"sftp://root@127.0.0.1:{ssh_server.port}{there}")
+    with (
+        open_copy(bench.settings, bench.sessions, bench.row("nas")) as target,
+        pytest.raises(CopyTrouble, match="is its disk full"),
+    ):
+        target.put("long", [bytes(1 << 20)] * 2)
+    assert not [one for one in os.listdir(there) if "factory-part" in one]
 
 
 def test_a_host_that_is_not_known_and_a_wrong_key_are_refused(

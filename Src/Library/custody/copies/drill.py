@@ -99,7 +99,11 @@ class Drill:
         self.done.day = folder.rpartition("/")[2]
         expected = {one.path: one for page in self._rows.there(self._row.id, f"{folder}/") for one in page}
         bad: list[There] = []
-        for number, path in enumerate(sorted({*expected, *(path for path, _ in self._target.files(folder))})):
+        try:
+            standing = [path for path, _ in self._target.files(folder)]
+        except FileRefused as error:
+            standing, self.done.wrong[folder] = [], str(error)
+        for number, path in enumerate(sorted({*expected, *standing})):
             found = self._restored(path, self._scratch / str(number))
             one = expected.get(path)
             if one is None:  # of a run that has not come to its end, or of somebody else: it counts for nothing
@@ -168,6 +172,9 @@ class Drill:
             done.database_ok, done.database_why = False, done.wrong[row.dump_path]
             return
         if found != row.dump_hash:
+            there = self._rows.at(row.id, row.dump_path)
+            self._still_here()
+            self._rows.forget(row.id, [] if there is None else [there])
             done.database_ok, done.database_why = False, "it has other bytes there"
             done.wrong[row.dump_path] = done.database_why
             return

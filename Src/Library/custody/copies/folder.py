@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,8 @@ from Src.Shared.disk.filesystem import syncs_by_syncfs
 from Src.Shared.disk.making import SHARED, make_in
 from Src.Shared.disk.syncing import fsync, syncfs
 from Src.Shared.ledger_text import to_ledger
+
+logger = logging.getLogger(__name__)
 
 _TO_LIST = os.O_RDONLY | os.O_DIRECTORY
 _TEMPORARY = ".factory-part-"
@@ -153,12 +156,16 @@ class FolderTarget:
                     temporary = _temporary(name)
                     if not at_once:
                         _fsync_in(folder, temporary, os.O_RDONLY)
-                    if replaces:
-                        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-                        continue
                     try:
-                        rename_unless_taken_at(folder, temporary, folder, name)
-                    except FileExistsError:  # what stands there is read back by whoever asked, and believed by that
+                        if replaces:
+                            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                        else:
+                            rename_unless_taken_at(folder, temporary, folder, name)
+                    except OSError as error:  # what stands there is read back by whoever asked, and believed by that
+                        if error.errno != errno.EEXIST and error.errno not in _OF_ONE_FILE:
+                            raise
+                        if error.errno != errno.EEXIST:
+                            logger.warning("%s/%s: %s", self.name, to_ledger(path), error.strerror)
                         os.unlink(temporary, dir_fd=folder)
             self._sync_folders({os.path.dirname(path) for path, _ in put}, at_once=at_once)
         except OSError as error:
@@ -232,6 +239,11 @@ class FolderTarget:
                 pass
             else:
                 return FileRefused("the copy's disk cannot read it (input/output error)")
+        if error.errno in (errno.EACCES, errno.EPERM):  # another user's file, or all of it
+            with contextlib.suppress(CopyTrouble, OSError):
+                self.check_here()
+                if os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=self._root, effective_ids=True):
+                    return FileRefused(f"the copy's disk does not let this user {doing} it; let this user write there")
         return CopyTrouble.from_os(error, f"{doing} {self.name}/{to_ledger(path)}")
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from Src.Library.custody.copies.credentials import credentials_of
 from Src.Library.custody.copies.folder import FolderTarget
 from Src.Library.custody.copies.marker import LONGEST, MARKER, CopyMarker, marker_of
+from Src.Library.custody.copies.place import has_own_disk
 from Src.Library.custody.copies.rows import CopyRow, CopyRows
 from Src.Library.custody.copies.target import Spent, Target, content_at
 from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
@@ -52,7 +53,7 @@ def open_raw(settings: Settings, name: str, kind: str, target: str, spent: Spent
         return SftpTarget(target, given, spent)
     from Src.Library.custody.copies.s3 import S3Target
 
-    return S3Target(target, given, spent)
+    return S3Target(target, given, settings.state, spent)
 
 
 @contextmanager
@@ -144,17 +145,8 @@ def add_copy(
         raise CopyTrouble(f"there is a copy {name} already")
     row = rows.named(name)
     assert row is not None
-    return row, was_one
-
-
-def is_on_vaults_disk(settings: Settings, row: CopyRow) -> bool:
-    """Whether a copy is on the filesystem that has the originals: that disk's end is the end of both."""
-    if row.kind != "folder":
-        return False
-    try:
-        return os.stat(from_ledger(row.target)).st_dev == os.stat(settings.originals).st_dev
-    except OSError:
-        return False
+    rows.has_own_disk(row.id, is_apart := has_own_disk(settings, row))
+    return row._replace(has_own_disk=is_apart), was_one
 
 
 def _made_folder(settings: Settings, given: str) -> str:

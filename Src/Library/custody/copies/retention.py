@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 DAILY, WEEKLY, MONTHLY = 7, 5, 12
 FOLDER = "Database"  # at the copy
+_AHEAD = timedelta(minutes=5)  # by which two clocks may differ
 
 _FORM = "%Y-%m-%dT%H%M%SZ"
 _NAME = re.compile(r"photo-factory-([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{6}Z)\.dump")
@@ -44,8 +45,11 @@ def to_keep(moments: Iterable[datetime]) -> set[datetime]:
     return keep
 
 
-def to_remove(names: Iterable[str]) -> list[str]:
-    """Of these names of dumps those that need not stay; what is none of ours stays."""
-    known = {name: moment for name in names if (moment := moment_of(name)) is not None}
+def to_remove(names: Iterable[str], now: datetime) -> list[str]:
+    """Of these names of dumps those that need not stay; what is none of ours stays.
+
+    So does what a wrong clock made at a time that is still to come: for it nothing goes.
+    """
+    known = {name: at for name in names if (at := moment_of(name)) is not None and at <= now + _AHEAD}
     keep = to_keep(known.values())
     return sorted(name for name, moment in known.items() if moment not in keep)

@@ -11,24 +11,22 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from Src.Library.backed_up import UNKNOWN, set_all_flags, set_flags
 from Src.Library.custody.rows import Sessions
 from Src.Shared.ledger_text import from_ledger, to_ledger
 
 PAGE = 1000
 
 _COPY = (
-    "SELECT id, name, kind, target, is_encrypted, ran_at, run_result, dump_path, dump_hash, dumped_at, dump_rows, "
-    "drilled_at, drill_result FROM copies"
+    "SELECT id, name, kind, target, is_encrypted, has_own_disk, ran_at, run_result, dump_path, dump_hash, dumped_at, "
+    "dump_rows, drilled_at, drill_result FROM copies"
 )
 # An original is at a copy by its content; where in the copy it stands may be where it stood before.
-_AT = "f.copy_id = :copy AND f.original_hash = a.file_hash AND f.file_hash = a.file_hash"
-_LEFT = f"media_assets AS a LEFT JOIN copied_files AS f ON {_AT} WHERE (f.path IS NULL OR f.path <> a.final_path)"
-_FLAGS = (
-    "UPDATE media_assets AS a SET is_backed_up = e.is_there, "
-    "backed_up_at = CASE WHEN e.is_there THEN coalesce(a.backed_up_at, now()) END FROM (SELECT m.id, EXISTS ("
-    "SELECT FROM copied_files AS f WHERE f.original_hash = m.file_hash AND f.file_hash = m.file_hash) AS is_there "
-    "FROM media_assets AS m{where}) AS e WHERE e.id = a.id AND a.is_backed_up <> e.is_there"
+_AT = (
+    f"f.copy_id = :copy AND f.original_hash = a.file_hash AND f.file_hash = a.file_hash AND f.read_back_at > {UNKNOWN}"
 )
+_FUTURE = "read_back_at > now() + interval '5 minutes'"  # noted by a clock that was wrong: it says nothing
+_LEFT = f"media_assets AS a LEFT JOIN copied_files AS f ON {_AT} WHERE (f.path IS NULL OR f.path <> a.final_path)"
 
 
 class CopyRow(NamedTuple):
@@ -39,6 +37,7 @@ class CopyRow(NamedTuple):
     kind: str
     target: str  # ledger text
     is_encrypted: bool
+    has_own_disk: bool  # none of the vault's, as the last run knew it; what nobody knows is none
     ran_at: datetime | None
     run_result: dict[str, Any] | None
     dump_path: str | None
@@ -118,9 +117,12 @@ class CopyRows:
     def remove(self, id_: uuid.UUID) -> None:
         """Nothing counts as being there any more."""
         with self._sessions() as session:
-            session.execute(text("DELETE FROM copied_files WHERE copy_id = :id"), {"id": id_})
-            session.execute(text("DELETE FROM copies WHERE id = :id"), {"id": id_})
-            session.execute(text(_FLAGS.format(where="")))
+            session.execute(text("DELETE FROM copies WHERE id = :id"), {"id": id_})  # its files go with it
+            set_all_flags(session)
+
+    def has_own_disk(self, id_: uuid.UUID, answer: bool) -> None:
+        """Whether it is on no disk of the vault's, as far as is known now."""
+        self._note(id_, "has_own_disk = :answer", answer=answer)
 
     def ran(self, id_: uuid.UUID, result: Mapping[str, Any]) -> None:
         self._note(id_, "ran_at = now(), run_result = CAST(:said AS jsonb)", said=json.dumps(result, default=str))
@@ -186,7 +188,8 @@ class CopyRows:
             ]
 
     def there(self, id_: uuid.UUID, folder: str = "", before: datetime | None = None) -> Iterator[list[There]]:
-        """All files at a copy whose paths begin so, by path; `before`: those that were last read back before."""
+        """All files at a copy whose paths begin so, by path; `before`: those that were last read back before, or
+        at a time that is still to come."""
         after = ""
         while True:
             with self._sessions() as session:
@@ -194,7 +197,7 @@ class CopyRows:
                     text(
                         "SELECT path, file_hash, file_size, original_hash, stamp, read_back_at FROM copied_files "
                         "WHERE copy_id = :copy AND path > :after AND starts_with(path, :folder) "
-                        "AND (CAST(:before AS timestamptz) IS NULL OR read_back_at < :before) "
+                        f"AND (CAST(:before AS timestamptz) IS NULL OR read_back_at < :before OR {_FUTURE}) "
                         "ORDER BY path LIMIT :page"
                     ),
                     {"copy": id_, "after": after, "folder": to_ledger(folder), "before": before, "page": PAGE},
@@ -264,13 +267,13 @@ class CopyRows:
             return list(session.execute(asked, {"copy": id_}).scalars())
 
     def emptied(self, id_: uuid.UUID, before: datetime) -> list[There]:
-        """What a person has removed for good here before that moment, and stands there; nothing that came back."""
+        """What a person has removed for good here before that moment, and stood there then; nothing that came back."""
         with self._sessions() as session:
             rows = session.execute(
                 text(
                     "SELECT f.path, f.file_hash, f.file_size, f.original_hash, f.stamp, f.read_back_at "
                     "FROM copied_files AS f JOIN tombstones AS t ON t.file_hash = f.original_hash "
-                    "WHERE f.copy_id = :copy AND t.emptied_at < :before "
+                    "WHERE f.copy_id = :copy AND t.emptied_at < :before AND f.there_since < t.emptied_at "
                     "AND NOT EXISTS (SELECT FROM media_assets AS a "
                     "WHERE a.file_hash IN (f.original_hash, f.file_hash)) "
                     "AND NOT EXISTS (SELECT FROM trash AS r WHERE r.file_hash IN (f.original_hash, f.file_hash)) "
@@ -320,7 +323,7 @@ class CopyRows:
                     for one in files
                 ],
             )
-            self._set_flags(session, originals)
+            set_flags(session, originals)
 
     def forget(self, id_: uuid.UUID, files: Sequence[There]) -> None:
         """These are not there any more, or not right."""
@@ -331,24 +334,23 @@ class CopyRows:
                 text("DELETE FROM copied_files WHERE copy_id = :copy AND path = ANY (CAST(:paths AS text[]))"),
                 {"copy": id_, "paths": [to_ledger(one.path) for one in files]},
             )
-            self._set_flags(session, sorted({one.original for one in files if one.original is not None}))
+            set_flags(session, sorted({one.original for one in files if one.original is not None}))
 
     def set_all_flags(self) -> None:
-        """As the copies have it: a row that came back from the trash has the flag that it had."""
+        """As the copies have it."""
         with self._sessions() as session:
-            session.execute(text(_FLAGS.format(where="")))
-
-    def _set_flags(self, session: Session, originals: Sequence[str]) -> None:
-        if originals:
-            where = " WHERE m.file_hash = ANY (CAST(:hashes AS text[]))"
-            session.execute(text(_FLAGS.format(where=where)), {"hashes": list(originals)})
+            set_all_flags(session)
 
 
 def copies_of(session: Session, hashes: Sequence[str], since: datetime) -> dict[str, int]:
-    """At how many copies each content is that was read back from there, and right, not before `since`."""
+    """At how many copies each content is that was read back from there, and right, not before `since`.
+
+    Only copies that are known to be on none of the vault's disks count.
+    """
     asked = text(
-        "SELECT file_hash, count(DISTINCT copy_id) FROM copied_files "
-        "WHERE file_hash = ANY (CAST(:hashes AS text[])) AND read_back_at >= :since GROUP BY file_hash"
+        "SELECT file_hash, count(DISTINCT copy_id) FROM copied_files JOIN copies ON copies.id = copy_id "
+        "WHERE file_hash = ANY (CAST(:hashes AS text[])) AND has_own_disk "
+        f"AND read_back_at >= :since AND NOT {_FUTURE} GROUP BY file_hash"
     )
     found = session.execute(asked, {"hashes": list(hashes), "since": since})
     return {sha256: int(count) for sha256, count in found}

@@ -13,19 +13,19 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import NamedTuple
+from itertools import chain
 
 from sqlalchemy.orm import Session
 
 from Src.Library.belonging import Belonging
 from Src.Library.custody.copies import readme
 from Src.Library.custody.copies.done import CopyDone
+from Src.Library.custody.copies.dumps import Dump, DumpsThere
 from Src.Library.custody.copies.opening import check_marker
 from Src.Library.custody.copies.pace import Pace, Stopped
-from Src.Library.custody.copies.retention import FOLDER, to_remove
+from Src.Library.custody.copies.place import has_own_disk
 from Src.Library.custody.copies.rows import CopyRow, CopyRows, There
-from Src.Library.custody.copies.storage_files import companions, decisions_and_lists, log_like
+from Src.Library.custody.copies.storage_files import begins_with, companions, decisions_and_lists, log_like
 from Src.Library.custody.copies.target import Stored, Target, sha256_at
 from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
 from Src.Library.custody.copies.wanted import NotHere, Wanted
@@ -45,13 +45,6 @@ _NOTED = 100  # of what is wrong, or failed, in the copy's row
 _BATCH_FILES, _BATCH_BYTES = 100, 256 << 20
 
 
-class Dump(NamedTuple):
-    """A dump of the database, on this machine."""
-
-    file: Path
-    rows: dict[str, int]
-
-
 class CopyRun:
     """One run."""
 
@@ -66,6 +59,7 @@ class CopyRun:
         reads_all: bool = False,
     ) -> None:
         """`reads_all`: everything that is there is read back anew."""
+        self._settings = settings
         self._vault = Vault(settings.storage)
         self._database = database
         self._belonging = Belonging(settings, self._vault)
@@ -108,6 +102,9 @@ class CopyRun:
                 os.close(storage)
         except CopyTrouble as trouble:
             self.done.trouble = str(trouble)
+        except (FileRefused, NotThere, OSError) as error:  # of what is more than one file
+            logger.exception("%s", self._copy.name)
+            self.done.trouble = f"{target.name}: cannot go on: {str(error) or 'something of it is gone'}"
         finally:
             os.close(originals)
         self.done.originals, self.done.there = self._rows.originals(), self._rows.counts(self._copy.id).originals
@@ -115,15 +112,22 @@ class CopyRun:
         return self.done
 
     def _work(self) -> None:
+        """What is small and says most of it comes first: whatever ends a run then leaves a copy that can be used."""
+        dumps = DumpsThere(self._rows, self._copy, self._target, self.done, self._aside("Damaged"), self._check)
         self._rows.set_all_flags()
+        self._rows.has_own_disk(self._copy.id, has_own_disk(self._settings, self._copy))
         self._look()
         self._plan()
+        self._bring(self._beside())
+        self._bring(self._around())
+        if self._dump is not None:
+            dumps.bring(self._dump)
         self._bring(self._originals_left())
-        self._bring(self._beside_and_around())
+        self._bring(self._around())  # what was written meanwhile
         self._put_earlier()
-        self._bring_dump()
         self._remove_emptied()
-        self._remove_dumps()
+        if self.done.database is not None:
+            dumps.remove_old()
         self._reread()
 
     def _check(self) -> None:
@@ -137,7 +141,11 @@ class CopyRun:
     def _look(self) -> None:
         """What is gone from the copy, or may have been written to, stops to count, or is read anew."""
         for folder in self._rows.folders(self._copy.id):
-            standing = dict(self._target.files(folder))
+            try:
+                standing = dict(self._target.files(folder))
+            except FileRefused as error:  # nothing that counts stands there
+                logger.warning("%s: %s: %s", self._copy.name, folder, error)
+                standing = {}
             self._check()  # what is not plugged in any more has no missing files
             for page in self._rows.there(self._copy.id, f"{folder}/"):
                 gone = [one for one in page if one.path not in standing]
@@ -188,19 +196,21 @@ class CopyRun:
             for left in page:
                 yield Wanted(left.path, left.sha256, left.size, left.sha256, left.stands_at)
 
-    def _beside_and_around(self) -> Iterator[Wanted]:
-        """Companions, the signed lists, and what people have decided: what is not there as it is now."""
+    def _beside(self) -> Iterator[Wanted]:
+        """The page of instructions, and companions: what is not there as it is now."""
         content = readme.CONTENT.encode()
-        page = Wanted(readme.NAME, hashlib.sha256(content).hexdigest(), len(content), None, content=content)
-        for wanted in (
-            page,
-            *companions(self._items, self._storage, self._fail),
-        ):
+        sha256 = hashlib.sha256(content).hexdigest()
+        page = Wanted(readme.NAME, sha256, len(content), None, content=content, may_change=True)
+        for wanted in chain([page], companions(self._items, self._storage, self._fail)):
             if not self._is_there(wanted):
                 yield wanted
-        self._around: set[str] = set()
+
+    def _around(self) -> Iterator[Wanted]:
+        """The signed lists, and what people have decided: what is not there as it is now."""
+        self._stand_around: set[str] = set()
         for wanted in decisions_and_lists(self._storage, self._fail):
-            self._around.add(wanted.path)
+            self._stand_around.add(wanted.path)
+            self.done.failed.pop(wanted.path, None)  # of the first time in this run
             if not self._is_there(wanted):
                 yield wanted
 
@@ -209,12 +219,15 @@ class CopyRun:
         gone = self._rows.companions_left_behind(self._copy.id)
         if not self.done.failed:  # else nobody knows what is here
             lists = (one for page in self._rows.there(self._copy.id, "Manifests/") for one in page)
-            gone += [one for one in lists if one.path not in self._around]
+            gone += [one for one in lists if one.path not in self._stand_around]
         for one in gone:
             self._check()
             self._rows.forget(self._copy.id, [one])
             with suppress(FileRefused):
-                self._target.move(one.path, f"Earlier/{self._began:%Y-%m-%dT%H%M%SZ}/{one.path}")
+                self._target.move(one.path, f"{self._aside('Earlier')}/{one.path}")
+
+    def _aside(self, folder: str) -> str:
+        return f"{folder}/{self._began:%Y-%m-%dT%H%M%SZ}"
 
     def _is_there(self, wanted: Wanted) -> bool:
         there = self._rows.at(self._copy.id, wanted.path)
@@ -272,7 +285,7 @@ class CopyRun:
         if one.may_change and (one.path == readme.NAME or not self._keeps_earlier(one)):
             return False  # it is replaced
         folder = "Earlier" if one.may_change or one.path.startswith("Overlay/") else "Damaged"
-        aside = f"{folder}/{self._began:%Y-%m-%dT%H%M%SZ}/{one.path}"
+        aside = f"{self._aside(folder)}/{one.path}"
         if not self._target.move(one.path, aside):
             raise FileRefused("what stands there in its place cannot be put aside")
         if folder == "Damaged":
@@ -287,16 +300,16 @@ class CopyRun:
             self._rows.forget(self._copy.id, [there])
 
     def _keeps_earlier(self, one: Wanted) -> bool:
-        """Whether what stands there is kept when it is replaced. A log that has only grown holds all of it."""
+        """Whether what stands there is kept when it is replaced. A log that has only grown holds all of it.
+
+        Raises NotHere.
+        """
         if not log_like(one.path):
             return not one.path.startswith("Manifests/")
-        if one.content is None:
-            return True
         try:
-            before = b"".join(self._target.read(one.path))
+            return not begins_with(one.pieces(self._storage, self._pace.go_on), self._target.read(one.path))
         except FileRefused:
             return True
-        return not one.content.startswith(before)
 
     def _settle(self) -> None:
         """What was put is brought to the medium, read back from there, and counts."""
@@ -349,33 +362,15 @@ class CopyRun:
 
     # The database, and what goes
 
-    def _bring_dump(self) -> None:
-        if self._dump is None:
-            return
-        path = f"{FOLDER}/{self._dump.file.name}"
-        digest = hashlib.sha256()
-        try:
-            with open(self._dump.file, "rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-                file.seek(0)
-                self._target.put(path, iter(lambda: file.read(1 << 20), b""))
-            sha256 = digest.hexdigest()
-            self._target.put(f"{path}.sha256", [f"{sha256}  {self._dump.file.name}\n".encode()], replaces=True)
-            self._target.settle()
-            if sha256_at(self._target, path)[0] != sha256:
-                self._fail(path, "what was written there reads back as other bytes; check that disk")
-                return
-        except (FileRefused, NotThere, OSError) as error:
-            self._fail(path, str(error) or "it is not there, where it was just written")
-            return
-        self._check()
-        self._rows.dumped(self._copy.id, path, sha256, self._dump.rows)
-        self.done.database = path
-
     def _remove_emptied(self) -> None:
-        """What a person has removed for good here goes there too, after a grace: only the very bytes."""
-        for one in self._rows.emptied(self._copy.id, datetime.now(UTC) - GRACE):
+        """What a person has removed for good here goes there too, after a grace: only the very bytes.
+
+        That the grace is over, the run before this one must have seen too: one look at a wrong clock removes nothing.
+        """
+        before = self._copy.ran_at
+        if before is None or before > self._began:
+            return
+        for one in self._rows.emptied(self._copy.id, before - GRACE):
             self._pace.go_on()
             self._check()
             try:
@@ -388,17 +383,6 @@ class CopyRun:
                 self._rows.forget(self._copy.id, [one])
             except FileRefused as error:
                 self._fail(one.path, str(error))
-
-    def _remove_dumps(self) -> None:
-        """Old ones, where a newer one was read back in this run."""
-        if self.done.database is None:
-            return
-        names = [path.rpartition("/")[2] for path, _ in self._target.files(FOLDER)]
-        for name in to_remove(names):
-            self._check()
-            with suppress(FileRefused):
-                self._target.remove(f"{FOLDER}/{name}")
-                self._target.remove(f"{FOLDER}/{name}.sha256")
 
     # How far it is
 

@@ -6,38 +6,46 @@ No ETag is believed: what counts was read back, whole, and hashed here. An objec
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
+from Src.Library.custody.copies.spool import spooled
 from Src.Library.custody.copies.target import PIECE, Spent, Stored, sha256_at
 from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
 from Src.Shared.ledger_text import from_ledger, to_ledger
 
 _FORM = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9!_.*'()/-]*))?")
-_IN_MEMORY = 16 << 20  # bytes; what is longer goes through a file here, and in parts
-_PART = 16 << 20
-_PATIENCE = timedelta(seconds=60)
+_IN_MEMORY = 8 << 20  # bytes; what is longer goes through a file here, and in parts
+_PART = 8 << 20
+_AT_ONCE = 2  # parts
+_MOST_RENAMED = 1 << 30  # bytes that a server is asked to copy in one request; S3 refuses 5 GB
+_PATIENCE = timedelta(seconds=60)  # for a connection
+_SILENCE = timedelta(minutes=10)  # without a byte from there; while a part goes there, nothing comes
+_WHOLE = timedelta(days=7)  # for a whole request, however slow the line is
+_ESCAPED = re.compile("%([0-9A-F]{2})")
+_TO_ESCAPE = re.compile(r"[\x00-\x1f\x7f-\x9f%\\]")
 _NEEDED = ("access_key_id", "secret_access_key")
 
 
 class S3Target:
     """One bucket, or what has one prefix in it."""
 
-    def __init__(self, target: str, given: Mapping[str, str], spent: Spent = lambda _: None) -> None:
-        """`given`: `access_key_id`, `secret_access_key`, `endpoint`, `region`. Raises CopyTrouble."""
+    def __init__(self, target: str, given: Mapping[str, str], scratch: Path, spent: Spent = lambda _: None) -> None:
+        """`given`: `access_key_id`, `secret_access_key`, `endpoint`, `region`. `scratch`: a folder here, for what is
+        long. Raises CopyTrouble."""
         match = _FORM.fullmatch(target)
         if match is None:
             raise CopyTrouble(f"{to_ledger(target)}: is no target; it should look like s3://BUCKET/FOLDER")
         if missing := [name for name in _NEEDED if name not in given]:
             raise CopyTrouble(f"{target}: the file that COPIES_CREDENTIALS names has no {missing[0]} for it")
-        self._target, self._spent = target, spent
+        self._target, self._scratch, self._spent = target, scratch, spent
         endpoint = given.get("endpoint")
         more: dict[str, Any] = {} if endpoint is None else {"endpoint": endpoint}
         self._store = S3Store(
@@ -48,7 +56,12 @@ class S3Target:
             secret_access_key=given["secret_access_key"],
             virtual_hosted_style_request=False,
             checksum_algorithm="sha256",
-            client_options={"allow_http": (endpoint or "").startswith("http://"), "timeout": _PATIENCE},
+            client_options={
+                "allow_http": (endpoint or "").startswith("http://"),
+                "connect_timeout": _PATIENCE,
+                "read_timeout": _SILENCE,
+                "timeout": _WHOLE,
+            },
             retry_config={"max_retries": 3, "retry_timeout": _PATIENCE},
             **more,
         )
@@ -90,7 +103,7 @@ class S3Target:
                 raise CopyTrouble(f"{self.name}/{to_ledger(path)}: the answer was cut off")
 
     def put(self, path: str, pieces: Iterable[bytes], *, replaces: bool = False) -> None:
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        with spooled(self._scratch, _IN_MEMORY) as file:
             size = 0
             for piece in pieces:  # all of it, before anything goes there: what `pieces` raises comes at the end
                 file.write(piece)
@@ -109,6 +122,7 @@ class S3Target:
                             iter(lambda: file.read(PIECE), b""),
                             use_multipart=True,
                             chunk_size=max(_PART, size // 9000),
+                            max_concurrency=_AT_ONCE,
                         )
                 except AlreadyExistsError:  # what stands there is read back by whoever asked, and believed by that
                     pass
@@ -118,10 +132,14 @@ class S3Target:
 
     def move(self, path: str, new: str) -> bool:
         """Once more under the new name, read back there, and then no more under the old one."""
-        if self.stored(path) is None or self.stored(new) is not None:
+        stored = self.stored(path)
+        if stored is None or self.stored(new) is not None:
             return False
-        with self._asking("rename", path):
-            obstore.copy(self._store, _key(path), _key(new))
+        if stored.size > _MOST_RENAMED:
+            self.put(new, self.read(path))
+        else:
+            with self._asking("rename", path):
+                obstore.copy(self._store, _key(path), _key(new))
         if sha256_at(self, path) != sha256_at(self, new):
             raise FileRefused("it was copied there under another name, and reads back as other bytes")
         self.remove(path)
@@ -138,16 +156,18 @@ class S3Target:
         except FileNotFoundError:
             raise NotThere from None
         except (BaseError, OSError) as error:
+            if "400 Bad Request" in str(error):  # as of a name that is too long
+                raise FileRefused(f"the bucket cannot take it: {_words(error)}") from error
             raise CopyTrouble(f"cannot {doing} {self.name}/{to_ledger(path)}: {_words(error)}") from error
 
 
 def _key(path: str) -> str:
-    """Clients and servers change a `\\` in a name, as ledger text has where a name is no UTF-8."""
-    return to_ledger(path).replace("%", "%25").replace("\\", "%5C")
+    """Clients and servers change or refuse control characters, and a `\\` as ledger text has it."""
+    return _TO_ESCAPE.sub(lambda match: f"%{ord(match[0]):02X}", to_ledger(path))
 
 
 def _path(key: str) -> str:
-    return from_ledger(key.replace("%5C", "\\").replace("%25", "%"))
+    return from_ledger(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), key))
 
 
 def _stored(meta: Any) -> Stored:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyrage
 
 from Src.Library.custody.copies import readme
 from Src.Library.custody.copies.marker import MARKER
+from Src.Library.custody.copies.spool import spool_trouble, spooled
 from Src.Library.custody.copies.target import PIECE, Stored, Target
 from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
 
@@ -98,7 +100,10 @@ class SealedTarget:
             for piece in pieces:  # all of it: what `pieces` raises comes at the end
                 opened.write(piece)
             opened.seek(0)
-            pyrage.encrypt_io(opened, sealed, [self._key.to_public()])
+            try:
+                pyrage.encrypt_io(opened, sealed, [self._key.to_public()])
+            except pyrage.EncryptError as error:  # whatever the disk here says is one, too
+                raise spool_trouble(self._scratch, str(error)) from error
             sealed.seek(0)
             self._inner.put(_sealed(path), iter(lambda: sealed.read(PIECE), b""), replaces=replaces)
 
@@ -108,8 +113,8 @@ class SealedTarget:
     def remove(self, path: str) -> None:
         self._inner.remove(_sealed(path))
 
-    def _spooled(self) -> tempfile.SpooledTemporaryFile[bytes]:
-        return tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(self._scratch))
+    def _spooled(self) -> AbstractContextManager[tempfile.SpooledTemporaryFile[bytes]]:
+        return spooled(self._scratch, _IN_MEMORY)
 
 
 def _sealed(path: str) -> str:

@@ -6,8 +6,8 @@ What is read back comes from that machine, which may have it in memory: only its
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
+import logging
 import posixpath
 import re
 import socket
@@ -21,11 +21,14 @@ from Src.Library.custody.copies.target import PIECE, Spent, Stored
 from Src.Library.custody.copies.trouble import CopyTrouble, FileRefused, NotThere
 from Src.Shared.ledger_text import from_ledger, to_ledger
 
+logger = logging.getLogger(__name__)
+
 _FORM = re.compile(r"sftp://(?:([^@/:\s]+)@)?([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(/[^\0\n]*)")
 _TEMPORARY = ".factory-part-"
 _PATIENCE = 60.0  # seconds for an answer
 _ANSWER = 32 << 10  # bytes of one
-_LOST = (paramiko.SSHException, EOFError, socket.error)
+_CUT = (paramiko.SSHException, paramiko.SFTPError, EOFError)
+_LOST = (*_CUT, socket.error)
 
 
 class SftpTarget:
@@ -53,7 +56,8 @@ class SftpTarget:
                 int(match[3] or 22),
                 username=match[1],
                 key_filename=given.get("key"),
-                password=given.get("password"),
+                password=None if "key" in given else given.get("password"),
+                passphrase=given.get("password") if "key" in given else None,
                 allow_agent="key" not in given,
                 look_for_keys="key" not in given,
                 timeout=_PATIENCE,
@@ -87,12 +91,16 @@ class SftpTarget:
         self._client.close()
 
     def check_here(self) -> None:
-        with self._asking("look at", ""):
-            self._sftp.stat(self._top)
+        try:
+            with self._asking("look at", ""):
+                self._sftp.stat(self._top)
+        except (NotThere, FileRefused) as error:
+            raise CopyTrouble(f"{self.name}: {str(error) or 'the folder is gone'}; is its disk there?") from None
 
     def stored(self, path: str) -> Stored | None:
         try:
             with self._asking("look at", path):
+                self._check_folders(path)
                 status = self._sftp.lstat(self._at(path))
         except NotThere:
             return None
@@ -103,6 +111,7 @@ class SftpTarget:
     def files(self, folder: str) -> Iterator[tuple[str, Stored]]:
         try:
             with self._asking("list", folder):
+                self._check_folders(f"{folder}/")
                 found = self._sftp.listdir_attr(self._at(folder))
         except NotThere:
             return
@@ -114,6 +123,8 @@ class SftpTarget:
                 yield path, _stored(one)
 
     def read(self, path: str) -> Iterator[bytes]:
+        if self.stored(path) is None:  # no link, and through none
+            raise NotThere
         with self._asking("read", path), self._sftp.open(self._at(path), "rb") as file:
             size = file.stat().st_size or 0
             for start in range(0, size, PIECE):  # asked for ahead, and never more than a piece
@@ -126,15 +137,19 @@ class SftpTarget:
     def put(self, path: str, pieces: Iterable[bytes], *, replaces: bool = False) -> None:
         temporary = self._temporary(path)
         with self._asking("write", path):
-            self._make_parents(path)
+            self._check_folders(path, makes=True)
             with contextlib.suppress(FileNotFoundError):  # of a run that was killed
                 self._sftp.remove(temporary)
             try:
                 with self._sftp.open(temporary, "wxb") as file:
-                    file.set_pipelined(True)
+                    file.set_pipelined(True)  # which says nothing of what was refused
+                    size = 0
                     for piece in pieces:
                         file.write(piece)
+                        size += len(piece)
                         self._spent(len(piece))
+                if self._sftp.lstat(temporary).st_size != size:
+                    raise OSError("not all of it was written")
             except BaseException:
                 with contextlib.suppress(*_LOST):
                     self._sftp.remove(temporary)
@@ -144,22 +159,34 @@ class SftpTarget:
     def settle(self) -> None:
         put, self._put = self._put, []
         for path, replaces in put:
-            with self._asking("write", path):
-                temporary, final = self._temporary(path), self._at(path)
-                if replaces:
-                    self._sftp.posix_rename(temporary, final)
-                    continue
-                try:
-                    self._sftp.rename(temporary, final)
-                except OSError:
-                    self._sftp.lstat(final)  # what stands there is read back by whoever asked, and believed by that
-                    self._sftp.remove(temporary)
+            try:
+                with self._asking("write", path):
+                    self._give_name(path, replaces=replaces)
+            except FileRefused as error:  # whoever reads it back sees that it is not there
+                logger.warning("%s/%s: %s", self.name, to_ledger(path), error)
+                with contextlib.suppress(*_LOST):
+                    self._sftp.remove(self._temporary(path))
+
+    def _give_name(self, path: str, *, replaces: bool) -> None:
+        temporary, final = self._temporary(path), self._at(path)
+        if replaces:
+            self._sftp.posix_rename(temporary, final)
+            return
+        try:
+            self._sftp.rename(temporary, final)
+        except OSError as error:
+            try:
+                self._sftp.lstat(final)  # what stands there is read back by whoever asked, and believed by that
+            except FileNotFoundError:
+                raise error from None
+            self._sftp.remove(temporary)
 
     def move(self, path: str, new: str) -> bool:
         try:
             with self._asking("rename", path):
-                self._make_parents(new)
+                self._check_folders(path)
                 self._sftp.lstat(self._at(path))
+                self._check_folders(new, makes=True)
                 with contextlib.suppress(FileNotFoundError):
                     self._sftp.lstat(self._at(new))
                     return False
@@ -170,6 +197,7 @@ class SftpTarget:
 
     def remove(self, path: str) -> None:
         with contextlib.suppress(NotThere), self._asking("remove", path):
+            self._check_folders(path)
             self._sftp.remove(self._at(path))
 
     # Parts
@@ -181,17 +209,43 @@ class SftpTarget:
         folder, _, name = path.rpartition("/")
         return self._at(f"{folder}/{_hidden(name)}" if folder else _hidden(name))
 
-    def _make_parents(self, path: str) -> None:
-        made = ""
+    def _check_folders(self, path: str, *, makes: bool = False) -> None:
+        """All on the way to a path are folders, and no links: each is looked at once for a connection.
+
+        Raises FileRefused, and FileNotFoundError where one is missing and is not to be made.
+        """
+        at = ""
         for part in path.split("/")[:-1]:
-            made = f"{made}/{part}" if made else part
-            if made in self._folders:
+            at = f"{at}/{part}" if at else part
+            if at in self._folders:
                 continue
             try:
-                self._sftp.stat(self._at(made))
+                status = self._sftp.lstat(self._at(at))
             except FileNotFoundError:
-                self._sftp.mkdir(self._at(made), 0o750)
-            self._folders.add(made)
+                if not makes:
+                    raise
+                self._sftp.mkdir(self._at(at), 0o750)
+                status = self._sftp.lstat(self._at(at))
+            if not stat.S_ISDIR(status.st_mode or 0):
+                raise FileRefused(f"a link or something else stands in the place of its folder {to_ledger(at)}")
+            self._folders.add(at)
+
+    def _answers(self, doing: str) -> bool:
+        """Whether the copy is there, and takes what is written: SFTP has no word for a full disk."""
+        try:
+            self._sftp.stat(self._top)
+            if doing in ("write", "rename"):
+                probe = f"{self._top}/{_TEMPORARY}probe"
+                with contextlib.suppress(FileNotFoundError):
+                    self._sftp.remove(probe)
+                try:
+                    with self._sftp.open(probe, "wxb") as file:
+                        file.write(bytes(PIECE))
+                finally:
+                    self._sftp.remove(probe)
+        except _LOST:
+            return False
+        return True
 
     @contextlib.contextmanager
     def _asking(self, doing: str, path: str) -> Iterator[None]:
@@ -201,8 +255,8 @@ class SftpTarget:
             self._folders.clear()
             raise NotThere from None
         except _LOST as error:
-            if getattr(error, "errno", None) in (errno.ENAMETOOLONG, errno.EINVAL):
-                raise FileRefused(f"that machine cannot take it: {_words(error)}") from error
+            if not isinstance(error, _CUT) and self._answers(doing):  # a file's trouble, and no other's
+                raise FileRefused(f"that machine refuses to {doing} it: {_words(error)}") from error
             at = f"/{to_ledger(path)}" if path else ""
             raise CopyTrouble(
                 f"cannot {doing} {self.name}{at}: {_words(error)}; is its disk full, or the line cut?"

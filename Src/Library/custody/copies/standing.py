@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from Src.Library.custody.copies.opening import is_on_vaults_disk
 from Src.Library.custody.copies.rows import CopyRow, CopyRows, Counts
-from Src.Shared.settings import Settings
 from Src.Shared.words import short_span
 
 
@@ -20,7 +18,6 @@ class Standing:
     row: CopyRow
     counts: Counts
     originals: int  # in the vault
-    on_vaults_disk: bool
 
     @property
     def has_all(self) -> bool:
@@ -28,7 +25,7 @@ class Standing:
 
     @property
     def words(self) -> str:
-        disk = ", on the vault's own disk" if self.on_vaults_disk else ""
+        disk = "" if self.row.has_own_disk else ", not known to be on another disk than the vault's"
         return f"{self.counts.originals:,} of {self.originals:,}{disk}"
 
     @property
@@ -48,7 +45,7 @@ class Standing:
             "missing": max(0, self.originals - self.counts.originals),
             "bytes": self.counts.bytes,
             "oldest_read_back_at": self.counts.oldest,
-            "on_vaults_disk": self.on_vaults_disk,
+            "has_own_disk": row.has_own_disk,
             "run": row.run_result,
             "drill": row.drill_result,
         }
@@ -84,13 +81,13 @@ class ThreeTwoOne:
         }
 
 
-def standing_of(settings: Settings, rows: CopyRows, row: CopyRow, originals: int) -> Standing:
-    return Standing(row, rows.counts(row.id), originals, is_on_vaults_disk(settings, row))
+def standing_of(rows: CopyRows, row: CopyRow, originals: int) -> Standing:
+    return Standing(row, rows.counts(row.id), originals)
 
 
 def three_two_one(originals: int, found: Sequence[Standing]) -> ThreeTwoOne:
     """Only copies that have all originals count."""
     whole = [one for one in found if one.has_all]
     own = 1 if originals else 0
-    others = sum(not one.on_vaults_disk for one in whole)
-    return ThreeTwoOne(own + len(whole), own + others, sum(one.row.kind != "folder" for one in whole))
+    apart = [one for one in whole if one.row.has_own_disk]
+    return ThreeTwoOne(own + len(whole), own + len(apart), sum(one.row.kind != "folder" for one in apart))

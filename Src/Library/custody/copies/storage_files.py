@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from Src.Library.custody.copies.wanted import NotHere, Wanted, as_it_is
 from Src.Library.custody.rows import Rows
@@ -17,6 +17,21 @@ _TO_LIST = os.O_RDONLY | os.O_DIRECTORY
 def log_like(path: str) -> bool:
     """Whether a file only ever grows at its end."""
     return path.endswith(".jsonl") or path == "Manifests/chain.log"
+
+
+def begins_with(whole: Iterator[bytes], start: Iterable[bytes]) -> bool:
+    """Whether content begins with other content, piece by piece: no more is read of either than is needed."""
+    held = b""
+    for piece in start:
+        while len(held) < len(piece):
+            more = next(whole, None)
+            if more is None:
+                return False
+            held += more
+        if held[: len(piece)] != piece:
+            return False
+        held = held[len(piece) :]
+    return True
 
 
 def companions(rows: Rows, storage: int, fail: Fail) -> Iterator[Wanted]:

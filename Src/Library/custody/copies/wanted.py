@@ -12,7 +12,7 @@ from Src.Library.custody.copies.target import PIECE
 from Src.Shared.disk.beneath import open_beneath
 from Src.Shared.disk.files import OPEN_FLAGS
 
-LONGEST_KEPT = 64 << 20  # bytes of a file that is read whole, because programs write into it
+LONGEST_KEPT = 16 << 20  # bytes of a file into which programs write that are kept as they were; else it is read again
 
 
 class NotHere(Exception):
@@ -28,11 +28,8 @@ class Wanted:
     size: int
     original: str | None  # the hash of the original that it is, or that it belongs to
     stands_at: str | None = None  # where in the copy it stands so far
-    content: bytes | None = None  # of what may change at any time, as it was read; else it is read when it is written
-
-    @property
-    def may_change(self) -> bool:
-        return self.content is not None
+    content: bytes | None = None  # as it was read; else it is read when it is written
+    may_change: bool = False  # programs write into it; its hash is of its first `size` bytes, as they were
 
     def pieces(self, storage: int, go_on: Callable[[], None]) -> Iterator[bytes]:
         """Its bytes, from the storage's open folder. Raises NotHere at the end where they are not the right ones."""
@@ -42,12 +39,16 @@ class Wanted:
         digest = hashlib.sha256()
         fd = open_here(storage, self.path)
         try:
-            while piece := _read(fd):
+            left = self.size if self.may_change else None
+            while piece := _read(fd, left):
+                left = None if left is None else left - len(piece)
                 go_on()
                 digest.update(piece)
                 yield piece
         finally:
             os.close(fd)
+        if digest.hexdigest() != self.sha256 and self.may_change:
+            raise NotHere("it was changed meanwhile; the next run takes it as it is then")
         if digest.hexdigest() != self.sha256:
             raise NotHere("it has other bytes here than were filed, so it was not copied: ./factory verify")
 
@@ -67,21 +68,25 @@ def open_here(storage: int, path: str) -> int:
 
 
 def as_it_is(storage: int, path: str, original: str | None = None) -> Wanted:
-    """A file into which programs write, whole, as it is now. Raises NotHere."""
+    """A file into which programs write, as it is now: as long as it was when it was opened. Raises NotHere."""
     fd = open_here(storage, path)
     try:
-        content = b""
-        while piece := _read(fd):
-            content += piece
-            if len(content) > LONGEST_KEPT:
-                raise NotHere("it is longer than any such file")
+        left = os.fstat(fd).st_size
+        digest, size = hashlib.sha256(), 0
+        kept: list[bytes] | None = [] if left <= LONGEST_KEPT else None
+        while piece := _read(fd, left):
+            digest.update(piece)
+            size, left = size + len(piece), left - len(piece)
+            if kept is not None:
+                kept.append(piece)
     finally:
         os.close(fd)
-    return Wanted(path, hashlib.sha256(content).hexdigest(), len(content), original, content=content)
+    content = None if kept is None else b"".join(kept)
+    return Wanted(path, digest.hexdigest(), size, original, content=content, may_change=True)
 
 
-def _read(fd: int) -> bytes:
+def _read(fd: int, most: int | None) -> bytes:
     try:
-        return os.read(fd, PIECE)
+        return os.read(fd, PIECE if most is None else min(PIECE, most))
     except OSError as error:
         raise NotHere(f"it cannot be read here: {error.strerror}") from error

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("target", sa.Text, nullable=False),
         sa.Column("is_encrypted", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("has_own_disk", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("made_at", _INSTANT, nullable=False, server_default=sa.func.now()),
         sa.Column("ran_at", _INSTANT),
         sa.Column("run_result", postgresql.JSONB),
@@ -36,7 +37,7 @@ def upgrade() -> None:
     op.create_index("uq_copies_name", "copies", [sa.text("lower(name)")], unique=True)
     op.create_table(
         "copied_files",
-        sa.Column("copy_id", _UUID, primary_key=True),
+        sa.Column("copy_id", _UUID, sa.ForeignKey("copies.id", ondelete="CASCADE"), primary_key=True),
         sa.Column("path", sa.Text, primary_key=True),
         sa.Column("file_hash", sa.String(64), nullable=False),
         sa.Column("file_size", sa.BigInteger, nullable=False),
