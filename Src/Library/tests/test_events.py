@@ -21,7 +21,6 @@ from Src.Library.belonging import Belonging
 from Src.Library.custody.manifests.checking import check_manifests
 from Src.Library.custody.manifests.events import canonical, sealing
 from Src.Library.custody.manifests.events.found import CheckedEvents
-from Src.Library.custody.manifests.events.sealing import Note
 from Src.Library.vault import Vault
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import Settings
@@ -272,7 +271,7 @@ def test_an_event_that_comes_with_an_old_date_is_named_until_somebody_accepts_it
     sealed.seal()
     found = sealed.check()
     assert named(found, "backdated") == {str(late)} and not found.is_well
-    sealed.manifests().write(1, Note("accepted", "ada", "the database was away"))
+    sealed.accept("the database was away")
     found = sealed.check()
     assert (found.is_well, found.accepted, found.notes[-1]["message"]) == (True, 1, "the database was away")
 
@@ -406,7 +405,7 @@ def test_a_ledger_from_a_backup_is_behind_the_lists(sealed: Sealed) -> None:
     sealed.add(["d" * 64])
     sealed.seal()
     assert len(sealed.check().notes) == 2  # once is enough
-    sealed.manifests().write(1, Note("accepted", "ada", "the backup of Sunday"))
+    sealed.accept("the backup of Sunday")
     found = sealed.check()
     assert (found.is_well, found.accepted) == (True, 1), found.as_json()
     # What is lost after that is not what was accepted.
@@ -427,7 +426,7 @@ def test_a_new_ledger_begins_a_series_and_says_so(sealed: Sealed) -> None:
     found = sealed.check()
     assert [(note["kind"], note["lost_number"]) for note in found.notes] == [("began", last)]
     assert found.counts["lost"] == ROUNDS + 1 and not found.is_well
-    sealed.manifests().write(1, Note("accepted", "ada", "the disk was lost"))
+    sealed.accept("the disk was lost")
     found = sealed.check()
     assert (found.is_well, found.accepted) == (True, ROUNDS + 1), found.as_json()
 
