@@ -75,9 +75,8 @@ def seal_waiting(
     except IntegrityError as error:
         if _constraint(error) == _NUMBER_IS_TAKEN:
             raise BeingWritten("another process seals the events of this database") from error
-        raise VaultTrouble(
-            f"events cannot be sealed, since the database has other rows than the factory writes: {error.orig}"
-        ) from error
+        why = str(error.orig).partition("\n")[0]
+        raise VaultTrouble(f"events cannot be sealed: the database has rows that no factory writes ({why})") from error
     return done
 
 
