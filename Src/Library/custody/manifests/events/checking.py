@@ -101,7 +101,7 @@ class _Check:
         self._signed = signed
         self._progress = progress
         self._stopped = stopped
-        self._listed = {head for _, head in signed.heads}
+        self._listed = {head: at for at, (_, head) in enumerate(signed.heads)}
         self._heads = {head.number for head in self._listed}
         self._standing: dict[int, bytes] = {}  # the ledger's seals under the numbers of those heads
         self._broken: list[_Seal] = []
@@ -260,9 +260,7 @@ class _Check:
         if seen.sealed != NO_HEAD and not sealing.has(self._session, seen.sealed):
             return False
         self._accepted = max(self._accepted, seen.sealed.number)
-        for at, (_, head) in enumerate(self._signed.heads):
-            if head == seen.listed:
-                self._known = max(self._known, at)
+        self._known = max(self._known, self._listed.get(seen.listed, -1))
         return True
 
     def _name_lost(self) -> None:
