@@ -102,6 +102,8 @@ def _unproven(made: dict[str, Any]) -> list[str]:
     elif made["signed_line"] is None and made["original"]["state"] == "kept":
         found.append("no signed list has the file with this hash yet")
     states = [one["state"] for one in made["events"]]
+    if not states:
+        found.append("no event says how it came")
     if "changed" in states:
         found.append(f"{counted(states.count('changed'), 'event')} not what was sealed: ./factory verify --events")
     if waiting := states.count("waiting"):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from Src.Factory import report
 from Src.Factory.operate import looking
 from Src.Factory.problems import Problem
 from Src.Factory.progress import Show, Step, progress_shown
 from Src.Library.belonging import Belonging
+from Src.Library.custody.manifests.events.accepting import NO_HEAD, Seen, accepted
 from Src.Library.custody.manifests.events.checking import check_events
-from Src.Library.custody.manifests.events.found import CheckedEvents, Wrong
-from Src.Library.custody.manifests.events.sealing import Note
+from Src.Library.custody.manifests.events.found import WRONG, CheckedEvents, Wrong
+from Src.Library.custody.manifests.events.sealing import Head
+from Src.Library.custody.manifests.store import signing_key
 from Src.Library.custody.manifests.writing import Manifests
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
@@ -29,6 +33,7 @@ _WORDS = {
     "broken": "not as it follows from the one before",
     "backdated": "of another time than when it was written",
     "lost": "in the signed lists, and not in the database",
+    "late": "written while nothing else was for a while: as when the database was away, or was rebuilt",
 }
 
 
@@ -47,10 +52,12 @@ def verify_events(settings: Settings, *, accept: str | None, as_json: bool) -> i
         database.ensure_ready()
         stop: list[bool] = []
         with progress_shown("Checking events") as show_step, looking(show_step, lambda: stop.append(True)) as one:
+            if why is not None:
+                _seal(settings, vault, database, stop)  # else what waits would be wrong only after they have signed
             found = _check(settings, vault, database, show_step, stop)
             if why is not None and not one.was_stopped:
                 if not found.counts["lost"] and not found.counts["backdated"]:
-                    raise Problem("verify: nothing is lost and nothing came late, so there is nothing to accept")
+                    raise Problem("verify: nothing is lost and nothing backdated, so there is nothing to accept")
                 _accept(settings, vault, database, why, found)
                 found = _check(settings, vault, database, show_step, stop)
             stopped = one.was_stopped
@@ -75,12 +82,25 @@ def _check(settings: Settings, vault: Vault, database: Database, show: Show, sto
     )
 
 
-def _accept(settings: Settings, vault: Vault, database: Database, why: str, found: CheckedEvents) -> None:
+def _manifests(settings: Settings, vault: Vault, database: Database) -> Manifests:
     belonging = Belonging(settings, vault)
     belonging.establish(database)
+    return Manifests(vault, database, belonging)
+
+
+def _seal(settings: Settings, vault: Vault, database: Database, stop: Sequence[bool]) -> None:
+    manifests = _manifests(settings, vault, database)
+    while not stop and manifests.write(1).sealed:
+        pass
+
+
+def _accept(settings: Settings, vault: Vault, database: Database, why: str, found: CheckedEvents) -> None:
+    """Signs that they know of what was found, and of nothing that came since."""
     lost, late = found.counts["lost"], found.counts["backdated"]
     said = f"{why} ({counted(lost, 'signed seal')} lost, {counted(late, 'event')} of another time)"
-    Manifests(vault, database, belonging).write(1, Note("accepted", login_name(), said))
+    sealed = NO_HEAD if found.head is None else Head(found.head[0], bytes.fromhex(found.head[1]))
+    note = accepted(signing_key(vault), login_name(), said, Seen(sealed, found.listed or NO_HEAD))
+    _manifests(settings, vault, database).write(1, note)
 
 
 def _print(found: CheckedEvents, *, stopped: bool) -> None:
@@ -96,7 +116,8 @@ def _print(found: CheckedEvents, *, stopped: bool) -> None:
         report.line("not yet", f"{counted(found.waiting, 'event')} not sealed yet, so nothing proves them", "yellow")
     for kind, words in _WORDS.items():
         if found.counts[kind]:
-            report.line(kind, f"{counted(found.counts[kind], 'event')}: {words}", "red")
+            style = "red" if kind in WRONG else "yellow"
+            report.line(kind, f"{counted(found.counts[kind], 'event')}: {words}", style)
     rows = [(kind, *_shown(one)) for kind in _WORDS for one in found.found[kind][:_SHOWN]]
     if rows:
         report.table(("", "number", "event", "about", "why"), rows)
@@ -107,11 +128,14 @@ def _print(found: CheckedEvents, *, stopped: bool) -> None:
     for note in found.notes:
         if note["lost_seal"] is not None or note["kind"] == "accepted":
             report.line("note", f"{note['number']:,}: {note['happened_at']:%Y-%m-%d} {note['who']}: {note['message']}")
+            if not note.get("is_signed", True):
+                what = "is not signed with the factory's key for this database, so it covers nothing"
+                report.line("", f"what {note['number']:,} accepts {what}", "red")
     if found.accepted:
         report.line("accepted", f"{found.accepted:,} of these things, by a person: see the notes")
     if found.counts["lost"] or found.counts["backdated"]:
         report.say(
-            "If the database was made anew or restored from a backup, or was away while files came in, sign that you "
+            "If the database was made anew or restored from a backup, or the clock was wrong, sign that you "
             "know: ./factory verify --events --accept 'WHY'. Else restore a newer backup."
         )
     if found.head is not None:

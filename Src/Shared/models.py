@@ -520,6 +520,7 @@ class SealNote(Base):
     lost_number: Mapped[int | None] = mapped_column(BigInteger)  # the last signed one that this ledger does not have
     lost_seal: Mapped[str | None] = mapped_column(String(64))
     message: Mapped[str] = mapped_column(Text)
+    signature: Mapped[str | None] = mapped_column(Text)  # accepted: by the key of the signed lists
 
     __table_args__ = (
         CheckConstraint(_one_of("kind", ("began", "accepted")), name="ck_seal_notes_kind"),

@@ -11,8 +11,11 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, text
 
 from Src.Library.belonging import Belonging
+from Src.Library.custody.manifests.events.accepting import NO_HEAD, Seen, accepted
 from Src.Library.custody.manifests.events.checking import check_events
 from Src.Library.custody.manifests.events.found import CheckedEvents
+from Src.Library.custody.manifests.events.sealing import Head
+from Src.Library.custody.manifests.store import signing_key
 from Src.Library.custody.manifests.writing import Manifests
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
@@ -66,6 +69,13 @@ class Sealed:
         while manifests.are_behind() and manifests.write().is_something:
             pass
         return manifests
+
+    def accept(self, words: str, found: CheckedEvents | None = None) -> None:
+        """As a person who has seen what was `found` (now: all there is)."""
+        found = found or self.check()
+        sealed = NO_HEAD if found.head is None else Head(found.head[0], bytes.fromhex(found.head[1]))
+        note = accepted(signing_key(self.vault), "ada", words, Seen(sealed, found.listed or NO_HEAD))
+        self.manifests().write(1, note)
 
     def check(self) -> CheckedEvents:
         return check_events(self.vault, self.database, Belonging(self.settings, self.vault))

@@ -53,3 +53,31 @@ def test_a_photo_has_a_certificate_and_its_events_are_verified(
     assert run_verify(factory_settings, quick=False, sample=None, budget=None, as_json=False, events=True) == 1
     assert "not what was sealed" in capsys.readouterr().out
     assert run_certificate(factory_settings, name=hashes[0], page=None, as_json=False) == ExitCode.FOUND
+
+
+def test_what_is_lost_is_accepted_with_a_signature(
+    factory_settings: Settings, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vault = Vault(factory_settings.storage)
+    hashes = fill(vault, database, 2)
+    sealed = Sealed(factory_settings, database, vault)
+    for sha256 in hashes:
+        sealed.add([sha256])
+        sealed.seal()
+    [(last,)] = sealed.sql("SELECT max(number) FROM event_seals")
+    # As an older backup has it; and something waits.
+    ids = [row[0] for row in sealed.sql("DELETE FROM event_seals WHERE number > 3 RETURNING event_id")]
+    sealed.sql("DELETE FROM seal_heads WHERE number > 3")
+    for table in ("ingest_events", "overlay_events"):
+        sealed.sql(f"DELETE FROM {table} WHERE id = ANY (:ids)", ids=ids)
+    sealed.add(["a" * 64])
+    assert verified(factory_settings) == ExitCode.FOUND
+    said = json.loads(capsys.readouterr().out)
+    assert ([one["number"] for one in said["lost"]], said["waiting"]) == ([last], 2)
+    assert verified(factory_settings, accept="the backup of Sunday") == ExitCode.WELL
+    said = json.loads(capsys.readouterr().out)
+    assert (said["accepted"], said["waiting"], said["notes"][-1]["is_signed"]) == (1, 0, True)
+    assert said["notes"][-1]["message"].startswith("the backup of Sunday (1 signed seal lost")
+    sealed.sql("UPDATE seal_notes SET signature = NULL WHERE kind = 'accepted'")
+    assert run_verify(factory_settings, quick=False, sample=None, budget=None, as_json=False, events=True) == 1
+    assert "is not signed with the factory's key" in " ".join(capsys.readouterr().out.split())

@@ -217,6 +217,8 @@ def test_whatever_the_ledger_lost_or_says_wrongly_is_right_again_and_undo_brings
         damaged = state(library)
         done = whole(library)
         assert done.placed and done.differences.changes, seed
+        if seed == 5:
+            assert_rebuilt_when_placed(library)
         assert state(library, KNOWABLE) == before, (seed, said(done.differences))
         lines = Path(done.differences.report or "").read_text(encoding="utf-8").splitlines()
         assert len(lines) == done.differences.counts.total()
@@ -226,6 +228,14 @@ def test_whatever_the_ledger_lost_or_says_wrongly_is_right_again_and_undo_brings
         assert state(library, KNOWABLE) == before
         assert vault_files(library.settings) == vault
     assert whole(library).differences.changes == 0
+
+
+def assert_rebuilt_when_placed(bench: Bench) -> None:
+    """Else the seals would say that somebody has given these fates an older time."""
+    beside = Beside(bench.settings, bench.database)
+    beside.open()
+    times = bench.sql("SELECT max(happened_at) FROM ingest_events WHERE fate = 'rebuilt'")
+    assert times == bench.sql(f"SELECT placed_at FROM {beside.name}.state") != [(None,)]
 
 
 def test_killed_anywhere_the_ledger_answers_as_before_and_the_next_run_goes_on(

@@ -19,6 +19,7 @@ from Src.Library.custody.manifests import days, lines
 from Src.Library.custody.manifests.chain import GONE, LOG
 from Src.Library.custody.manifests.events import canonical, heads
 from Src.Library.custody.manifests.events.canonical import event_hash, lines_of, moment
+from Src.Library.custody.manifests.events.sealing import DAY
 from Src.Library.custody.manifests.events.signed import undisturbed
 from Src.Library.custody.manifests.folder import SIGNATURE, ManifestFolder, NotOurs
 from Src.Library.custody.manifests.minisign import NotMinisign, PublicKey
@@ -48,8 +49,9 @@ _EVENTS = text("""
 """)
 _SEALS = text("SELECT event_id, number FROM event_seals WHERE event_id = ANY (:ids) ORDER BY number")
 _HEAD = text(
-    "SELECT number, seal, to_char(timezone('UTC', sealed_at), 'YYYY-MM-DD') FROM seal_heads "
-    "WHERE number >= :number AND is_signed ORDER BY number LIMIT 1"
+    f"SELECT number, seal, to_char(timezone('UTC', sealed_at), '{DAY}') FROM seal_heads AS h "
+    "WHERE number >= :number AND is_signed AND isfinite(sealed_at) AND EXISTS ("
+    "SELECT FROM event_seals AS s WHERE s.number = h.number AND s.seal = h.seal) ORDER BY number LIMIT 1"
 )
 _LINKS = text(f"""
     SELECT number, {moment("written_at")}, encode(event_hash, 'hex') FROM event_seals

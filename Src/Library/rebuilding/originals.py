@@ -18,6 +18,7 @@ from Src.Library.rebuilding.kept import Kept
 from Src.Library.vault import Vault
 from Src.Library.verdict import Gone, Rotten
 from Src.Shared.ledger_text import from_ledger
+from Src.Shared.models import IngestEvent
 
 PAGE = 1000
 # Where no original can stand: for the moment between two statements, while originals exchange their paths.
@@ -25,6 +26,9 @@ PARKED_DAY = "0001-01-01"
 PARKED = f"Originals/0001/{PARKED_DAY}/"
 
 _COLUMNS = ", ".join(COMPARED)
+_OF_FATE = [column.name for column in IngestEvent.__table__.columns]
+_FATE = ", ".join(_OF_FATE)
+_FATE_NOW = ", ".join("now()" if name == "happened_at" else name for name in _OF_FATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +271,10 @@ class Originals:
                 "CAST(:rows AS json))",
                 rows=json.dumps([row for row, _ in kept.new]),
             )
+            # It happens now: while it is sealed with a time long before, somebody would look for who has backdated it.
             self._run(
-                f"INSERT INTO ingest_events SELECT * FROM {self._beside}.ingest_events WHERE fate = 'rebuilt' "
-                "AND file_hash = ANY (CAST(:hashes AS text[])) ON CONFLICT DO NOTHING",
+                f"INSERT INTO ingest_events ({_FATE}) SELECT {_FATE_NOW} FROM {self._beside}.ingest_events AS e "
+                "WHERE fate = 'rebuilt' AND file_hash = ANY (CAST(:hashes AS text[])) ON CONFLICT DO NOTHING",
                 hashes=[row["file_hash"] for row, _ in kept.new],
             )
         tags = [(id_, tag) for _, id_, tag in kept.tags]

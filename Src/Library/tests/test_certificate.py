@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
 from Src.Library.custody.certificate import certificate
+from Src.Library.custody.copies.rows import CopyRows, There
 from Src.Library.custody.manifests import check_certificate
 from Src.Library.custody.manifests.minisign import SecretKey
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
+from Src.Shared.models import new_id
 from Src.Shared.settings import Settings
 from Src.Testing.examples import examples
 from Src.Testing.filled_vault import fill
@@ -81,6 +84,62 @@ def test_a_certificate_is_checked_by_its_script(sealed: Sealed, tmp_path: Path) 
     assert checked(tmp_path, {"certificate": 2})[0] == 2
     assert checked(tmp_path, {})[0] == 2
     assert checked(tmp_path, said, SecretKey.new().public.text)[0] == 1
+    assert "nobody signs what the certificate says in `original`" in words
+
+
+def test_a_certificate_says_where_copies_are(sealed: Sealed, tmp_path: Path) -> None:
+    sha256, id_ = hash_of(sealed, "b.jpg"), new_id()
+    rows = CopyRows(sealed.database.session)
+    assert rows.add(id_, "Ada's disk", "folder", "/media/ada", is_encrypted=False)
+    when = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    for at in (when - timedelta(days=1), when):
+        rows.note_there(id_, [There("Originals/2024/2024-07-01/b.jpg", sha256, 7, sha256, "stamp", at)])
+    said = made(sealed, "b.jpg")
+    [copy_] = said["copies"]
+    assert copy_ == {
+        "name": "Ada's disk",
+        "kind": "folder",
+        "there_since": "2026-02-28T09:00:00.000000Z",
+        "read_back_at": "2026-03-01T09:00:00.000000Z",
+    }
+    assert checked(tmp_path, said, said["key"])[0] == 0
+    assert made(sealed, "c.jpg")["copies"] == []
+
+
+def test_a_certificate_that_proves_less_than_it_looks_is_not_right(sealed: Sealed, tmp_path: Path) -> None:
+    right = made(sealed, "b.jpg")
+    assert checked(tmp_path, right)[0] == 0
+
+    def of(**changes: Any) -> tuple[int, str]:
+        return checked(tmp_path, {**copy.deepcopy(right), **changes})
+
+    # An event that was changed, and says that it is not signed.
+    for state in ("sealed", "waiting"):
+        events = copy.deepcopy(right["events"])
+        events[0]["line"] = events[0]["line"].replace("ingested", "restored")
+        events[0]["state"] = state
+        code, words = of(events=events)
+        assert code == 1 and "is not what was sealed" in words
+        assert of(events=events, stretches=[])[0] == 1
+    # Nothing in it.
+    assert of(events=[], stretches=[], lists={}, signed_line=None)[0] == 1
+    assert of(signed_line=None)[0] == 1
+    assert of(events=[])[0] == 1
+    assert of(sha256=None)[0] == 2
+    # A member twice: one for people, one for the script.
+    path = tmp_path / "twice.json"
+    path.write_text(json.dumps(right)[:-1] + ', "sha256": ' + json.dumps(right["sha256"]) + "}")
+    done = subprocess.run([sys.executable, "-I", "-S", check_certificate.__file__, str(path)], check=False)
+    assert done.returncode == 2
+
+
+def test_a_certificate_of_another_key_than_beside_the_script_is_wrong(sealed: Sealed, tmp_path: Path) -> None:
+    said, script = made(sealed), sealed.settings.storage / "Manifests" / "check_certificate.py"
+    assert checked(tmp_path, said, script=script)[0] == 0
+    script.with_name("minisign.pub").write_bytes(SecretKey.new().public.file())
+    for more in ([], [said["key"]]):
+        code, words = checked(tmp_path, said, *more, script=script)
+        assert code == 1 and "the key is not the one beside this script" in words
 
 
 def test_what_is_not_proven_is_said(sealed: Sealed, tmp_path: Path) -> None:
@@ -88,7 +147,8 @@ def test_what_is_not_proven_is_said(sealed: Sealed, tmp_path: Path) -> None:
     said = made(sealed, "b.jpg")
     assert [one["state"] for one in said["events"]] == ["signed", "signed", "waiting", "waiting"]
     code, words = checked(tmp_path, said)
-    assert code == 0 and words.count("is not sealed yet: nothing proves it") == 2
+    assert code == 1 and words.count("is not sealed yet: nothing proves it") == 2
+    assert "WRONG" not in words and "not all of it is proven" in words
     sealed.seal()
     sealed.sql("UPDATE ingest_events SET message = 'other' WHERE id = :id", id=fate)
     said = made(sealed, "b.jpg")

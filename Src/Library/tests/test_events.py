@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -16,12 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from Src.Library.belonging import Belonging
+from Src.Library.custody.manifests import checking, days
 from Src.Library.custody.manifests.checking import check_manifests
-from Src.Library.custody.manifests.events import canonical, sealing
+from Src.Library.custody.manifests.events import canonical, sealing, signed
+from Src.Library.custody.manifests.events.accepting import NO_HEAD, Seen, accepted
 from Src.Library.custody.manifests.events.found import CheckedEvents
-from Src.Library.custody.manifests.events.sealing import Note
+from Src.Library.custody.manifests.events.sealing import Head, Note
+from Src.Library.custody.manifests.folder import ManifestFolder
+from Src.Library.custody.manifests.minisign import SecretKey
+from Src.Library.custody.manifests.store import BeingWritten, lock_of_manifests, signing_key
 from Src.Library.vault import Vault
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.settings import Settings
@@ -264,17 +272,123 @@ def test_seals_that_are_gone_moved_or_made_anew_are_found(sealed: Sealed) -> Non
     each()
 
 
-def test_an_event_that_comes_with_an_old_date_is_named_until_somebody_accepts_it(sealed: Sealed) -> None:
-    [late, _] = sealed.add(["a" * 64])
-    sealed.sql("ALTER TABLE ingest_events DISABLE TRIGGER queue_event")
-    sealed.sql("UPDATE ingest_events SET happened_at = happened_at - interval '1 year' WHERE id = :id", id=late)
-    sealed.sql("ALTER TABLE ingest_events ENABLE TRIGGER queue_event")
+def timed(sealed: Sealed, happened: str | None, written: str | None, sha256: str = "a" * 64) -> uuid.UUID:
+    """Seals a fate (and a decision) that happened, and was written, so long from now; the fate's id."""
+    ids = sealed.add([sha256])
+    with untriggered(sealed):
+        for table in ("ingest_events", "overlay_events"):
+            sealed.sql(
+                f"UPDATE {table} SET happened_at = now() + CAST(:at AS interval) WHERE id = ANY (:ids)",
+                at=happened or written,
+                ids=ids,
+            )
+    sealed.sql("UPDATE unsealed_events SET written_at = now() + CAST(:at AS interval)", at=written)
     sealed.seal()
+    return ids[0]
+
+
+@contextmanager
+def untriggered(sealed: Sealed) -> Iterator[None]:
+    for table in ("ingest_events", "overlay_events"):
+        sealed.sql(f"ALTER TABLE {table} DISABLE TRIGGER queue_event")
+    yield
+    for table in ("ingest_events", "overlay_events"):
+        sealed.sql(f"ALTER TABLE {table} ENABLE TRIGGER queue_event")
+
+
+def fates(found: CheckedEvents, kind: str) -> set[str | None]:
+    return {one.id for one in found.found[kind] if one.event == "fate"}
+
+
+def test_what_comes_late_is_named_and_an_older_date_is_wrong_until_somebody_accepts_it(sealed: Sealed) -> None:
+    late = timed(sealed, "2 hours", "9 hours")
     found = sealed.check()
-    assert named(found, "backdated") == {str(late)} and not found.is_well
-    sealed.manifests().write(1, Note("accepted", "ada", "the database was away"))
+    assert fates(found, "late") == {str(late)} and found.is_well, found.as_json()
+    older = timed(sealed, "-1 year", "12 hours")
+    unknown = timed(sealed, "12 hours", None)
+    back = timed(sealed, "10 hours", "10 hours")
     found = sealed.check()
-    assert (found.is_well, found.accepted, found.notes[-1]["message"]) == (True, 1, "the database was away")
+    assert fates(found, "backdated") == {str(older), str(unknown), str(back)} and not found.is_well
+    assert found.counts["backdated"] == 5  # the clock went back once, of two events
+    # Somebody signs what they have seen: not what comes between.
+    between = timed(sealed, "-1 year", "10 hours")
+    sealed.accept("the clock was wrong", found)
+    found = sealed.check()
+    assert fates(found, "backdated") == {str(between)} and found.accepted == 5, found.as_json()
+    sealed.accept("and again")
+    found = sealed.check()
+    assert found.is_well and [note["message"] for note in found.notes[1:]] == ["the clock was wrong", "and again"]
+    timed(sealed, "-1 year", "10 hours")
+    assert not sealed.check().is_well
+
+
+def test_an_acceptance_that_nobody_signed_covers_nothing(sealed: Sealed) -> None:
+    timed(sealed, "2 hours", "2 hours")
+    timed(sealed, "-1 year", "5 hours")
+    wrong = sealed.check().counts["backdated"]
+    assert wrong == 2
+    # Without a signature, and with one that is of something else.
+    other = accepted(SecretKey.new(), "ada", "by hand", Seen(NO_HEAD, NO_HEAD))
+    ours = accepted(signing_key(sealed.vault), "ada", "of another", Seen(Head(1, bytes(32)), NO_HEAD))
+    moved = ours._replace(message="by hand")
+    for note in (Note("accepted", "ada", "by hand"), other, ours, moved):
+        sealed.manifests().write(1, note)
+    found = sealed.check()
+    assert (found.counts["backdated"], found.accepted) == (wrong, 0)
+    assert [note["is_signed"] for note in found.notes[1:]] == [False] * 4
+
+
+def test_a_row_that_somebody_adds_to_the_heads_gets_no_signature(sealed: Sealed) -> None:
+    [path] = (sealed.settings.storage / "Manifests").glob("*/*.events")
+    before, last = path.read_bytes(), sealed.check().signed
+    librarian = Database(as_service(sealed.settings, "librarian"))
+    forged = bytes.fromhex("ab" * 32)
+    try:
+        with librarian.session() as session:
+            for number, at, is_signed in (
+                (last + 1, "now()", False),  # where the next one comes
+                (last + 50, "'infinity'", False),
+                (last + 60, "'0044-03-15 BC'", False),
+                (last - 1, "now()", False),
+                (last + 70, "now()", True),
+                (last + 80, "'-infinity'", True),
+            ):
+                session.execute(
+                    text(f"INSERT INTO seal_heads VALUES (:number, :seal, {at}, :is_signed)"),
+                    {"number": number, "seal": forged, "is_signed": is_signed},
+                )
+    finally:
+        librarian.close()
+    manifests = sealed.seal()
+    assert path.read_bytes() == before and "is not signed" in str(manifests.trouble)
+    assert not manifests.are_behind()
+    found = sealed.check()
+    assert numbers(found, "inserted") == {last + 1, last + 50, last + 60, last - 1} and not found.is_well
+    sealed.add(["a" * 64])
+    sealed.add(["b" * 64])
+    sealed.sql("DELETE FROM seal_heads WHERE number = :n", n=last + 2)
+    sealed.seal()
+    assert forged.hex() not in path.read_text() and len(path.read_bytes()) > len(before)
+    assert sealed.check().signed == last + 4
+
+
+def test_a_seal_that_somebody_adds_is_not_signed(sealed: Sealed) -> None:
+    """Nor any that comes after it."""
+    [path] = (sealed.settings.storage / "Manifests").glob("*/*.events")
+    before, last = path.read_bytes(), sealed.check().signed
+    forged = bytes.fromhex("ab" * 32)
+    sealed.sql("INSERT INTO event_seals VALUES (:n, 'fate', gen_random_uuid(), now(), :s, :s)", n=last + 1, s=forged)
+    sealed.sql("INSERT INTO seal_heads VALUES (:n, :s, now())", n=last + 1, s=forged)
+    sealed.add(["a" * 64])
+    manifests = sealed.seal()
+    assert path.read_bytes() == before and manifests.trouble is not None
+    assert last + 1 in numbers(sealed.check(), "broken")
+
+
+def test_a_head_whose_row_is_gone_is_named(sealed: Sealed) -> None:
+    last = sealed.check().signed
+    sealed.sql("DELETE FROM seal_heads WHERE number = :n", n=last)
+    assert numbers(sealed.check(), "dropped") == {last}
 
 
 def test_an_event_that_goes_before_it_is_sealed_is_named(sealed: Sealed) -> None:
@@ -307,6 +421,53 @@ def test_a_list_that_is_changed_or_gone_proves_nothing(sealed: Sealed) -> None:
     assert sealed.manifests().are_behind()
     sealed.seal()
     assert path.read_bytes() == content and sealed.check().is_well
+
+
+def test_a_key_without_lists_is_no_loss(factory_settings: Settings, database: Database) -> None:
+    vault = Vault(factory_settings.storage)
+    fill(vault, database, 1)
+    sealed = Sealed(factory_settings, database, vault)
+    sealed.add(["a" * 64])
+    signing_key(vault)
+    found = sealed.check()
+    assert found.is_well and found.wrong_lists == {}
+    sealed.seal()
+    for path in (factory_settings.storage / "Manifests").glob("chain.log*"):
+        path.unlink()
+    assert sealed.check().wrong_lists["chain.log"].startswith("it is gone")
+    shutil.rmtree(factory_settings.storage / "Manifests")
+    assert not sealed.check().is_well
+
+
+def test_the_ledger_is_read_as_of_a_moment_at_which_nobody_writes_lists(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = days.known_head, []
+
+    def known_head(session: Session) -> str | None:
+        with pytest.raises(BeingWritten), lock_of_manifests(sealed.vault, patience=0.0):
+            pass
+        asked.append(session.execute(text("SHOW transaction_isolation")).scalar_one())
+        return real(session)
+
+    monkeypatch.setattr(days, "known_head", known_head)
+    assert sealed.check().is_well and asked == ["repeatable read"]
+
+
+def test_while_somebody_writes_nothing_is_called_wrong(sealed: Sealed, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def taken(_vault: Vault) -> Iterator[None]:
+        raise BeingWritten("for 30 s")
+        yield
+
+    monkeypatch.setattr(signed, "lock_of_manifests", taken)
+    monkeypatch.setattr(checking, "lock_of_manifests", taken)
+    with pytest.raises(BeingWritten, match="try again"):
+        sealed.check()
+    [path] = (sealed.settings.storage / "Manifests").glob("*/*.events")
+    path.write_bytes(b"")
+    wrong = check_manifests(sealed.vault, sealed.database, Belonging(sealed.settings, sealed.vault)).wrong
+    assert [why for why in wrong.values() if "try again" not in why] == [] and wrong
 
 
 def test_no_service_may_change_what_is_sealed(sealed: Sealed) -> None:
@@ -366,8 +527,11 @@ def test_a_fate_that_is_queued_twice_has_one_seal(sealed: Sealed) -> None:
     assert found.is_well and found.sealed == 2 * ROUNDS * EACH + 3 and found.waiting == 0
 
 
-def test_many_are_sealed_in_bounded_steps(sealed: Sealed) -> None:
+def test_many_are_sealed_in_bounded_steps(factory_settings: Settings, database: Database) -> None:
     """As after the upgrade of a database that has many already: without a time of writing."""
+    vault = Vault(factory_settings.storage)
+    fill(vault, database, 1)
+    sealed = Sealed(factory_settings, database, vault)
     with sealed.database.session() as session:
         session.execute(
             text(
@@ -381,11 +545,20 @@ def test_many_are_sealed_in_bounded_steps(sealed: Sealed) -> None:
     sealed_at_once: list[int] = []
     while manifests.are_behind():
         sealed_at_once.append(manifests.write().sealed)
-    assert sum(sealed_at_once) == 6001 and 0 < max(sealed_at_once) <= 5 * sealing.STEP
+    assert sum(sealed_at_once) == 6002 and 0 < max(sealed_at_once) <= 5 * sealing.STEP + 1
     found = sealed.check()
     assert found.is_well, found.as_json()
     heads = [row[0] for row in sealed.sql("SELECT number FROM seal_heads ORDER BY number")]
     assert max(after - before for before, after in pairwise(heads)) == sealing.STEP
+
+
+def test_no_two_moments_have_the_same_bytes(database: Database) -> None:
+    moments = ["NULL", "'infinity'", "'-infinity'", "'0044-03-15'", "'0044-03-15 BC'", "'10044-03-15'", "'2024-01-01'"]
+    asked = ", ".join(canonical.moment(f"CAST({one} AS timestamptz)") for one in moments)
+    with database.session() as session:
+        found = session.execute(text(f"SELECT {asked}")).one()
+    assert len(set(found)) == len(moments)
+    assert list(found)[:3] == [None, "infinity", "-infinity"] and found[4] == "0044-03-15T00:00:00.000000Z BC"
 
 
 # A database that is older, or new
@@ -406,7 +579,7 @@ def test_a_ledger_from_a_backup_is_behind_the_lists(sealed: Sealed) -> None:
     sealed.add(["d" * 64])
     sealed.seal()
     assert len(sealed.check().notes) == 2  # once is enough
-    sealed.manifests().write(1, Note("accepted", "ada", "the backup of Sunday"))
+    sealed.accept("the backup of Sunday")
     found = sealed.check()
     assert (found.is_well, found.accepted) == (True, 1), found.as_json()
     # What is lost after that is not what was accepted.
@@ -427,7 +600,7 @@ def test_a_new_ledger_begins_a_series_and_says_so(sealed: Sealed) -> None:
     found = sealed.check()
     assert [(note["kind"], note["lost_number"]) for note in found.notes] == [("began", last)]
     assert found.counts["lost"] == ROUNDS + 1 and not found.is_well
-    sealed.manifests().write(1, Note("accepted", "ada", "the disk was lost"))
+    sealed.accept("the disk was lost")
     found = sealed.check()
     assert (found.is_well, found.accepted) == (True, ROUNDS + 1), found.as_json()
 
@@ -455,8 +628,6 @@ def killed_while_sealing(sealed: Sealed, steps: int) -> bool:
 
         other = Sealed(sealed.settings, Database(sealed.settings), Vault(sealed.settings.storage))
         manifests = other.manifests()
-        from sqlalchemy.orm import Session
-
         for name in ("commit", "execute", "flush"):
             setattr(Session, name, counted(getattr(Session, name)))
         for name in ("fsync", "write", "rename", "ftruncate", "open", "replace"):
@@ -466,6 +637,29 @@ def killed_while_sealing(sealed: Sealed, steps: int) -> bool:
     except BaseException:
         os._exit(7)
     os._exit(0)
+
+
+def test_killed_between_the_lists_and_their_chain_nothing_is_wrong(sealed: Sealed) -> None:
+    # A list that changes, one of another day that comes, and one that goes.
+    fill(sealed.vault, sealed.database, 1, names=["new.jpg"])
+    fill(sealed.vault, sealed.database, 1, first=datetime(2023, 1, 1))
+    sealed.sql("DELETE FROM media_assets WHERE final_path LIKE 'Originals/2024/2024-07-02/%'")
+    shutil.rmtree(sealed.vault.originals / "2024" / "2024-07-02")
+    sealed.add(["a" * 64])
+    child = os.fork()
+    if not child:
+        try:
+            other = Sealed(sealed.settings, Database(sealed.settings), Vault(sealed.settings.storage))
+            ManifestFolder.append = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+            other.seal()
+        finally:
+            os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    found = sealed.check()
+    assert found.is_well, found.as_json()
+    assert check_manifests(sealed.vault, sealed.database, Belonging(sealed.settings, sealed.vault)).wrong == {}
+    sealed.seal()
+    assert sealed.check().is_well
 
 
 def test_killed_fifty_times_the_seals_still_follow(sealed: Sealed) -> None:

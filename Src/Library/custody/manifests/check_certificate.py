@@ -4,8 +4,8 @@
     python3 check_certificate.py CERTIFICATE.json [PUBLIC_KEY] [--photo FILE]
 
 PUBLIC_KEY: the key that you noted elsewhere (RWQ...). Without it the key in the certificate is believed, which a forger
-could have put there. FILE: the photo itself. Exit code 0: all that the certificate says to be signed is signed. 1:
-something is wrong. 2: it cannot be checked.
+could have put there. FILE: the photo itself. Exit code 0: each event in it and the line of the file are signed. 1:
+something is wrong, or not all of it is proven. 2: it cannot be checked.
 """
 
 from __future__ import annotations
@@ -102,7 +102,11 @@ def is_signed(key: str, content: bytes, signature: str, path: str) -> bool:
 
 # The certificate
 
-LINK = re.compile(r"[0-9a-f]{64} [1-9][0-9]* (-|[0-9T:.-]+Z) [0-9a-f]{64}\n")
+LINK = re.compile(r"[0-9a-f]{64} [1-9][0-9]* (-|-?infinity|[0-9T:.-]+Z( BC)?) [0-9a-f]{64}\n")
+NOBODY = (
+    "nobody signs what the certificate says in `original`, `checks`, `copies` and `made_at`, and events may have been "
+    "left out of it"
+)
 
 
 def sha256(content: bytes) -> str:
@@ -114,13 +118,23 @@ def in_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A member that stands there twice is read in two ways."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands in it twice")
+    return found
+
+
 def shown(text: str) -> str:
     return text.encode("ascii", "backslashreplace").decode()
 
 
 class Check:
     def __init__(self, certificate: dict[str, Any], key: str) -> None:
-        self.said, self.key, self.bad = certificate, key, False
+        self.said, self.key, self.bad, self.unproven = certificate, key, False, False
+        if re.fullmatch("[0-9a-f]{64}", certificate["sha256"]) is None:
+            raise ValueError("its sha256 is none")
 
     def right(self, text: str) -> None:
         print("right  " + shown(text))
@@ -128,6 +142,10 @@ class Check:
     def wrong(self, text: str) -> None:
         self.bad = True
         print("WRONG  " + shown(text))
+
+    def not_proven(self, text: str) -> None:
+        self.unproven = True
+        self.note(text)
 
     def note(self, text: str) -> None:
         print("note   " + shown(text))
@@ -146,7 +164,8 @@ class Check:
     def line(self, lists: dict[str, list[bytes]]) -> None:
         line = self.said["signed_line"]
         if line is None:
-            self.note("no signed list has the file with this hash")
+            is_kept = self.said["original"]["state"] == "kept"
+            (self.not_proven if is_kept else self.note)("no signed list has the file with this hash")
             return
         path, text = line["list"], line["line"]
         if not path.endswith(".sha256") or in_bytes(text) not in lists.get(path, ()):
@@ -175,16 +194,18 @@ class Check:
         return proven
 
     def events(self, proven: dict[int, tuple[str, str]]) -> None:
+        if not self.said["events"]:
+            self.not_proven("it has no event: nothing says how the file came")
         for one in self.said["events"]:
-            number, event = one["number"], json.loads(one["line"])
+            number, event = one["number"], json.loads(one["line"], object_pairs_hook=no_twice)
             about = event.get("fate") or event.get("field")
             what = f"{event['event']} {event['id']}, {event['happened_at']} ({about})"
             if event.get("file_hash") != self.said["sha256"]:
                 self.wrong(f"{what} is about other bytes")
             elif number is None:
-                self.note(f"{what} is not sealed yet: nothing proves it")
-            elif one["state"] == "sealed":
-                self.note(f"{what} has the seal {number}, and no signed list proves it yet")
+                self.not_proven(f"{what} is not sealed yet: nothing proves it")
+            elif number not in proven and one["state"] == "sealed":
+                self.not_proven(f"{what} has the seal {number}, and no signed list proves it yet")
             elif number not in proven or proven[number][0] != sha256(in_bytes(one["line"]) + b"\n"):
                 self.wrong(f"{what} is not what was sealed as number {number}")
             else:
@@ -196,11 +217,17 @@ class Check:
         here = os.path.dirname(os.path.abspath(__file__))
         try:
             with open(os.path.join(here, "minisign.pub"), "rb") as file:
-                if file.read().split(b"\n")[1].decode() != self.key:
-                    return
+                beside = file.read().partition(b"\n")[2].partition(b"\n")[0]
+        except FileNotFoundError:
+            return
+        if beside != in_bytes(self.key):
+            self.wrong("the key is not the one beside this script, in minisign.pub")
+            return
+        try:
             with open(os.path.join(here, "chain.log"), "rb") as file:
                 named = {tuple(line.split(b" ")[2:]) for line in file.read().split(b"\n")}
-        except (OSError, IndexError, UnicodeDecodeError):
+        except FileNotFoundError:
+            self.note("there is no chain.log beside this script")
             return
         for path, one in sorted(self.said["lists"].items()):
             if (sha256(in_bytes(one["text"])).encode(), path.encode()) in named:
@@ -210,14 +237,16 @@ class Check:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Checks a certificate of Photo Factory. Exit code 0: it is right.")
+    parser = argparse.ArgumentParser(
+        description="Checks a certificate of Photo Factory. Exit code 0: all of it is proven."
+    )
     parser.add_argument("certificate", help="the JSON file")
     parser.add_argument("public_key", nargs="?", help="the key that you noted elsewhere (RWQ...)")
     parser.add_argument("--photo", help="the photo itself: is it the one that the certificate is of?")
     given = parser.parse_args()
     try:
         with open(given.certificate, encoding="utf-8") as file:
-            said = json.load(file)
+            said = json.load(file, object_pairs_hook=no_twice)
         if said["certificate"] != 1:
             raise ValueError("it is of a form that this script does not know")
         check = Check(said, given.public_key or said["key"] or "")
@@ -227,6 +256,7 @@ def main() -> int:
         check.line(lists)
         check.events(check.links(lists))
         check.chain()
+        check.note(NOBODY)
         if given.photo is not None:
             digest = hashlib.sha256()
             with open(given.photo, "rb") as file:
@@ -239,8 +269,13 @@ def main() -> int:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         print(f"cannot be checked: {type(error).__name__}: {shown(str(error))}", file=sys.stderr)
         return 2
-    print("Something is wrong: see above." if check.bad else "All that it says to be signed is signed.")
-    return int(check.bad)
+    if check.bad:
+        print("Something is wrong: see above.")
+    elif check.unproven:
+        print("Nothing is wrong, but not all of it is proven: see above.")
+    else:
+        print("The events and the line of the file in it are signed.")
+    return int(check.bad or check.unproven)
 
 
 if __name__ == "__main__":

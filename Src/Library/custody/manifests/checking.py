@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 
 from Src.Library.belonging import Belonging
 from Src.Library.custody.manifests import days, lines
-from Src.Library.custody.manifests.chain import GONE, LOG, Chain
+from Src.Library.custody.manifests.chain import GONE, LOG, Chain, paths_in
 from Src.Library.custody.manifests.folder import FOLDER, SIGNATURE, ManifestFolder, NotOurs, unreadable
 from Src.Library.custody.manifests.key import secret_key
 from Src.Library.custody.manifests.minisign import NotMinisign, PublicKey
-from Src.Library.custody.manifests.store import PUBLIC_KEY, lock_of_manifests, noted_lines, read_signed
+from Src.Library.custody.manifests.store import PUBLIC_KEY, BeingWritten, lock_of_manifests, noted_lines, read_signed
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble, vault_trouble
 from Src.Shared.database import Database
@@ -66,7 +66,12 @@ def check_manifests(vault: Vault, database: Database, belonging: Belonging) -> C
             check.run()
             if not found.wrong:
                 break
-            again = _again(vault, database, sorted(found.wrong))
+            try:
+                again = _again(vault, database, sorted(found.wrong))
+            except BeingWritten as trouble:
+                now = "somebody writes the lists just now, so nobody knows whether it is wrong: try again"
+                found.wrong = {path: f"{now} ({why}; {_first_line(trouble)})" for path, why in found.wrong.items()}
+                break
             if again is None:
                 break
             if again or check.came_to_lists:
@@ -78,13 +83,15 @@ def check_manifests(vault: Vault, database: Database, belonging: Belonging) -> C
 
 
 def _again(vault: Vault, database: Database, paths: list[str]) -> dict[str, str] | None:
-    """What is wrong of that while nobody writes, some at a time; None where that cannot be had."""
+    """What is wrong of that while nobody writes, some at a time; None where that cannot be had. Raises BeingWritten."""
     wrong: dict[str, str] = {}
     try:
         for at in range(0, len(paths), _AT_ONCE):
             with lock_of_manifests(vault):
                 _Check(vault, database, some := CheckedManifests()).run(set(paths[at : at + _AT_ONCE]))
             wrong |= some.wrong
+    except BeingWritten:
+        raise
     except (FactoryError, DBAPIError, OSError) as trouble:  # a disk that is read-only, say
         logger.debug("the signed lists are not looked at again: %s", trouble)
         return None
@@ -102,6 +109,7 @@ class _Check:
         self._database = database
         self._found = found
         self._only: set[str] | None = None
+        self._coming: dict[str, set[str]] = {}  # by path: what a run that goes on, or died, was about to write there
         self.came_to_lists = False
 
     def run(self, only: set[str] | None = None) -> None:
@@ -133,7 +141,7 @@ class _Check:
         self.came_to_lists = True
         living = {path: sha256 for path, sha256 in chain.last.items() if sha256 != GONE}
         for path in folder.names(self._wrong):
-            if path not in living:
+            if path not in living and not self._is_coming(folder, path):
                 self._wrong(path, "the chain does not name it: look at it, and move it away")
         of_day: dict[str, dict[str, bytes]] = {}
         for path, sha256 in sorted(living.items()):
@@ -186,7 +194,9 @@ class _Check:
             content = folder.read(LOG)
             if content is None:
                 raise ValueError("it is gone")
-            chain = read_signed(public, content, folder.read(LOG + SIGNATURE), noted_lines(self._vault))
+            noted = noted_lines(self._vault)
+            self._coming = paths_in(noted)
+            chain = read_signed(public, content, folder.read(LOG + SIGNATURE), noted)
         except NotOurs as problem:
             self._wrong(LOG, str(problem))
             return None
@@ -207,9 +217,15 @@ class _Check:
     def _read(self, folder: ManifestFolder, path: str, sha256: str, public: PublicKey) -> bytes | None:
         try:
             content = folder.read(path)
+            coming = self._coming.get(path, set())
             if content is None:
+                if GONE in coming:
+                    return None
                 raise NotMinisign("it is gone")
-            if hashlib.sha256(content).hexdigest() != sha256:
+            standing = hashlib.sha256(content).hexdigest()
+            if standing != sha256:
+                if standing in coming:  # the next run has the chain say so
+                    return content
                 raise NotMinisign("it is another one than the chain names")
             if public.trusted_comment(folder.read(path + SIGNATURE) or b"", content) != path:
                 raise NotMinisign("its signature is that of another file")
@@ -223,6 +239,14 @@ class _Check:
             self._wrong(path, unreadable(error))
             return None
         return content
+
+    def _is_coming(self, folder: ManifestFolder, path: str) -> bool:
+        if path not in self._coming:
+            return False
+        try:
+            return hashlib.sha256(folder.read(path) or b"").hexdigest() in self._coming[path]
+        except (NotOurs, OSError):
+            return False  # so it is named
 
     def _compare(self, of_day: dict[str, dict[str, bytes]], were_marked: set[str]) -> None:
         with self._database.session() as session:

@@ -140,7 +140,7 @@ class Manifests:
             with vault_trouble(f"read {self._vault.storage / FOLDER}"):
                 sealed = events.seal_waiting(self._database, store, self._belonging, self._now, accepted)
                 with self._database.session() as session:
-                    of_events = events.lists_to_write(session, store)
+                    of_events, bad_heads = events.lists_to_write(session, store)
             wanted = self._given(store) | {path: content for path, (content, _) in of_events.items()}
             for day in asked:
                 if self._stopped():
@@ -155,7 +155,7 @@ class Manifests:
             self._refuse_doubted()
             files, refused = store.bring(wanted)
             self._known = store.known()
-            for path, why in refused.items():
+            for path, why in (refused | bad_heads).items():
                 if why not in self._refused.values():
                     logger.error("%s", why)
                 self._refused[days.day_of(path) or path] = why

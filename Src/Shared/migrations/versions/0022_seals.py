@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("lost_number", sa.BigInteger),
         sa.Column("lost_seal", sa.String(64)),
         sa.Column("message", sa.Text, nullable=False),
+        sa.Column("signature", sa.Text),
         sa.CheckConstraint("kind IN ('began', 'accepted')", name="ck_seal_notes_kind"),
         sa.CheckConstraint("lost_seal ~ '^[0-9a-f]{64}$'", name="ck_seal_notes_lost_seal"),
     )
@@ -66,6 +67,8 @@ def upgrade() -> None:
 
     # What acts as the owner must find the ledger's tables and nobody else's.
     schema = op.get_bind().scalar(sa.text("SELECT quote_ident(current_schema())"))
+    # From here nobody writes into the two until the commit: so no event is in neither, and the queue has their order.
+    op.execute(f"LOCK TABLE {', '.join(_QUEUED)} IN SHARE ROW EXCLUSIVE MODE")
     for table, (event, order) in _QUEUED.items():
         op.execute(
             f"CREATE FUNCTION queue_{event}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER "
@@ -73,7 +76,6 @@ def upgrade() -> None:
             "INSERT INTO unsealed_events (event, event_id, written_at) "
             f"SELECT '{event}', id, clock_timestamp() FROM new_rows ORDER BY {order}; RETURN NULL; END $$"
         )
-        # From here nobody writes into the table until the commit: so no event is in neither of the two.
         op.execute(
             f"CREATE TRIGGER queue_event AFTER INSERT ON {table} REFERENCING NEW TABLE AS new_rows "
             f"FOR EACH STATEMENT EXECUTE FUNCTION queue_{event}()"

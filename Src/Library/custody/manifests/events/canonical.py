@@ -21,8 +21,12 @@ _MOMENT = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
 
 def moment(column: str) -> str:
-    """SQL: an instant as text, UTC, to the microsecond; null where it is none that a clock shows."""
-    return f"to_char({column} AT TIME ZONE 'UTC', '{_MOMENT}')"
+    """SQL: an instant as text, UTC, to the microsecond: another text for each, those that no clock shows too."""
+    shown = f"to_char({column} AT TIME ZONE 'UTC', '{_MOMENT}')"
+    return (
+        f"CASE WHEN NOT isfinite({column}) THEN CAST({column} AS text) "
+        f"WHEN extract(year FROM {column} AT TIME ZONE 'UTC') < 1 THEN {shown} || ' BC' ELSE {shown} END"
+    )
 
 
 # By kind: the table, and what of a row is sealed, in that order. (`is_mirrored`, `is_in_xmp` are no part of an event.)
@@ -48,7 +52,7 @@ _SEALED: dict[str, dict[str, str]] = {
     "note": {
         "id": "CAST(id AS text)",
         "happened_at": moment("happened_at"),
-        **{name: name for name in ("who", "kind", "lost_number", "lost_seal", "message")},
+        **{name: name for name in ("who", "kind", "lost_number", "lost_seal", "message", "signature")},
     },
 }
 TABLES: Mapping[str, str] = _TABLES

@@ -1,7 +1,7 @@
 """Are the events those that were sealed, in their order, and do the signed lists say so? Changes nothing.
 
 The lists are read before the ledger: each seal in them was committed before. All of the ledger is read as it was at one
-moment, while others write.
+moment, which begins before the lists may change again.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from Src.Library.belonging import Belonging
-from Src.Library.custody.manifests.events import canonical
+from Src.Library.custody.manifests import days
+from Src.Library.custody.manifests.chain import LOG
+from Src.Library.custody.manifests.events import canonical, heads, sealing
+from Src.Library.custody.manifests.events.accepting import NO_HEAD, Seen, seen_by
 from Src.Library.custody.manifests.events.canonical import NOTHING, event_hash, lines_of, moment
 from Src.Library.custody.manifests.events.found import MOST, CheckedEvents, Wrong
 from Src.Library.custody.manifests.events.sealing import Head
-from Src.Library.custody.manifests.events.signed import SignedHeads, read_signed_heads
+from Src.Library.custody.manifests.events.signed import SignedHeads, signed_heads
+from Src.Library.custody.manifests.events.times import Timed, Times
 from Src.Library.vault import Vault
 from Src.Shared.database import Database
-
-LATE = 3600.0  # seconds between what an event says and when it was written: a batch and two clocks have room in it
 
 _AT_ONCE = 2000  # seals
 _FEW = 50  # of broken ones: among more nobody looks for two that were exchanged
@@ -73,12 +75,15 @@ def check_events(
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> CheckedEvents:
-    """Raises LedgerUnavailable, WrongLedger, VaultTrouble."""
+    """Raises LedgerUnavailable, WrongLedger, and VaultTrouble, which may be BeingWritten: to be tried again."""
     belonging.establish(database)
-    signed = read_signed_heads(vault)
     with database.session() as session:
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        with signed_heads(vault) as signed:
+            known_head = days.known_head(session)  # the first question: all others are of this moment
         belonging.check(session)
+        if known_head is not None and not signed.is_there:
+            signed.wrong[LOG] = "it is gone; ./factory verify says more"
         check = _Check(session, signed, progress, stopped)
         check.run()
     return check.found
@@ -96,26 +101,26 @@ class _Check:
         self._signed = signed
         self._progress = progress
         self._stopped = stopped
-        self._heads = {head.number for _, head in signed.heads}
+        self._listed = {head: at for at, (_, head) in enumerate(signed.heads)}
+        self._heads = {head.number for head in self._listed}
         self._standing: dict[int, bytes] = {}  # the ledger's seals under the numbers of those heads
         self._broken: list[_Seal] = []
         self._before: dict[int, bytes] = {}  # by number of a broken one: the seal before it
-        self._late: list[tuple[int, Wrong]] = []
-        self.found = CheckedEvents(lists=signed.lists, wrong_lists=dict(signed.wrong))
+        self._times = Times()
+        self._accepted = 0  # up to which number a person has accepted what was late
+        self._known = -1  # the index in the heads of the lists up to which they have accepted what was lost
+        listed = signed.heads[-1][1] if signed.heads else None
+        self.found = CheckedEvents(lists=signed.lists, wrong_lists=dict(signed.wrong), listed=listed)
 
     def run(self) -> None:
+        self._read_notes()
         self._walk()
         if self._stopped():
             return
         self._name_broken()
         self._name_inserted()
-        accepted = self._read_notes()
-        self._name_lost(accepted)
-        for number, wrong in self._late:
-            if number < accepted:
-                self.found.accepted += 1
-            else:
-                self.found.add("backdated", wrong)
+        self._name_lost()
+        self._look_at_head_rows()
         waiting = self._session.execute(text("SELECT count(*), min(written_at) FROM unsealed_events")).one()
         self.found.waiting, self.found.waiting_since = waiting
 
@@ -126,12 +131,13 @@ class _Check:
         [(number_of_all,)] = self._session.execute(text("SELECT count(*) FROM event_seals")).all()
         for page in self._pages():
             lines = lines_of(self._session, [(one.event, one.event_id) for one in page])
-            said = self._times(page)
+            said = self._said(page)
             for one in page:
                 self._look_at_number(last, one)
                 if _seal_of(one, last.seal, one.number) != one.seal:
                     self._note_broken(last, one)
                 self._look_at_event(one, lines.get(one.event_id), said.get(one.event_id))
+                self._times.note_seal(one.written_at)
                 if one.number in self._heads:
                     self._standing[one.number] = one.seal
                 last = one
@@ -153,7 +159,7 @@ class _Check:
             after = page[-1].number
             yield page
 
-    def _times(self, page: Sequence[_Seal]) -> dict[uuid.UUID, _Said]:
+    def _said(self, page: Sequence[_Seal]) -> dict[uuid.UUID, _Said]:
         """By id."""
         found: dict[uuid.UUID, _Said] = {}
         for kind, asked in _TIMES.items():
@@ -178,12 +184,14 @@ class _Check:
             self._add("dropped", why, one, name)
         elif event_hash(line) != one.event_hash:
             self._add("changed", "it does not say what it said when it was sealed", one, name)
-        elif said is not None and one.written_at is not None and one.event != "note":
-            late = one.written_at - said.happened_at
-            if abs(late) > LATE:
-                side = "before" if late > 0 else "after"
-                why = f"it says {said.happened}, more than an hour {side} it was written ({one.written})"
-                self._late.append((one.number, Wrong(why, one.number, one.event, str(one.event_id), name)))
+            said = None
+        if one.event != "note":
+            happened_at, happened = (None, None) if said is None else (said.happened_at, said.happened)
+            trouble = self._times.trouble(Timed(happened_at, happened, one.written_at, one.written))
+            if trouble is not None and trouble[0] == "backdated" and one.number <= self._accepted:
+                self.found.accepted += 1
+            elif trouble is not None:
+                self._add(*trouble, one, name)
 
     def _add(self, kind: str, why: str, one: _Seal | None = None, name: str | None = None, *, number: int = 0) -> None:
         if one is None:
@@ -233,34 +241,39 @@ class _Check:
 
     # What the signed lists have and the ledger has not
 
-    def _read_notes(self) -> int:
-        """Up to which number a person has accepted what was lost; 0: none has."""
+    def _read_notes(self) -> None:
+        """And what a person has accepted: as far as they have seen it, and signed that."""
         asked = text(
-            "SELECT s.number, n.happened_at, n.who, n.kind, n.lost_number, n.lost_seal, n.message FROM seal_notes AS n "
-            "JOIN event_seals AS s ON s.event_id = n.id AND s.event = 'note' ORDER BY s.number"
+            "SELECT s.number, n.happened_at, n.who, n.kind, n.lost_number, n.lost_seal, n.message, n.signature "
+            "FROM seal_notes AS n JOIN event_seals AS s ON s.event_id = n.id AND s.event = 'note' ORDER BY s.number"
         )
         names = ("number", "happened_at", "who", "kind", "lost_number", "lost_seal", "message")
-        self.found.notes = [dict(zip(names, row, strict=True)) for row in self._session.execute(asked)]
-        return max((one["number"] for one in self.found.notes if one["kind"] == "accepted"), default=0)
+        for *row, signature in self._session.execute(asked):
+            note = dict(zip(names, row, strict=True))
+            self.found.notes.append(note)
+            if note["kind"] == "accepted":
+                seen = seen_by(self._signed.public, note["who"], note["message"], signature)
+                note["is_signed"] = seen is not None and self._take(seen)
 
-    def _name_lost(self, accepted: int) -> None:
-        """A person's word covers the heads above the first one that was signed after it."""
-        until = -1
-        for at, (_, head) in enumerate(self._signed.heads):
-            if self._standing.get(head.number) == head.seal:
-                self.found.signed = max(self.found.signed, head.number)
-                if accepted and head.number >= accepted and until < 0:
-                    until = at
+    def _take(self, seen: Seen) -> bool:
+        """Whether it is about this database."""
+        if seen.sealed != NO_HEAD and not sealing.has(self._session, seen.sealed):
+            return False
+        self._accepted = max(self._accepted, seen.sealed.number)
+        self._known = max(self._known, self._listed.get(seen.listed, -1))
+        return True
+
+    def _name_lost(self) -> None:
         good = 0
         for at, (path, head) in enumerate(self._signed.heads):
             standing = self._standing.get(head.number)
             if standing == head.seal:
                 good = max(good, head.number)
-            elif at < until:
+                self.found.signed = good
+            elif at <= self._known:
                 self.found.accepted += 1
             else:
                 self._add_lost(path, head, standing, good)
-        self._look_at_signed()
 
     def _add_lost(self, path: str, head: Head, standing: bytes | None, good: int) -> None:
         what = "has none" if standing is None else "has another one"
@@ -270,15 +283,26 @@ class _Check:
         )
         self.found.add("lost", Wrong(why, head.number))
 
-    def _look_at_signed(self) -> None:
-        """Heads that were signed, and that no list has now."""
-        in_lists = {(head.number, head.seal) for _, head in self._signed.heads}
-        day_of_head = "to_char(timezone('UTC', sealed_at), 'YYYY-MM-DD')"
-        asked = text(f"SELECT number, seal, {day_of_head} FROM seal_heads WHERE is_signed")
-        for number, seal, day in self._session.execute(asked):
-            if (number, bytes(seal)) not in in_lists:
-                path = f"{day[:4]}/{day}.events"
+    def _look_at_head_rows(self) -> None:
+        """Heads that were signed and stand in no list now; those whose row is gone; rows that came by hand."""
+        missed = {head: path for path, head in self._signed.heads if self._standing.get(head.number) == head.seal}
+        asked = text(
+            f"SELECT number, seal, is_signed, to_char(timezone('UTC', sealed_at), '{sealing.DAY}'), "
+            "isfinite(sealed_at), EXISTS (SELECT FROM event_seals AS s WHERE s.number = h.number AND s.seal = h.seal) "
+            "FROM seal_heads AS h"
+        )
+        for number, seal, is_signed, day, is_day, is_sealed in self._session.execute(asked):
+            head = Head(number, bytes(seal))
+            missed.pop(head, None)
+            if is_signed and head not in self._listed:
+                path = heads.path_of(day) if is_day else LOG
                 self.found.wrong_lists.setdefault(path, f"it lacks the seal {number}, which the database has signed")
+            elif not is_signed and not (is_sealed and is_day):
+                why = "its row in seal_heads says that it is the last of a step, and the seals, or its time, do not"
+                self.found.add("inserted", Wrong(why, number))
+        for head, path in missed.items():
+            why = f"Storage/Manifests/{path} has this seal, and its row in seal_heads is gone or says another"
+            self.found.add("dropped", Wrong(why, head.number))
 
 
 def _seal_of(one: _Seal, before: bytes, number: int) -> bytes:

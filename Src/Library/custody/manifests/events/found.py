@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-KINDS = ("changed", "dropped", "inserted", "swapped", "broken", "backdated", "lost")
+from Src.Library.custody.manifests.events.sealing import Head
+
+WRONG = ("changed", "dropped", "inserted", "swapped", "broken", "backdated", "lost")
+KINDS = (*WRONG, "late")  # what came late is named, and nothing is wrong with it
 MOST = 1000  # of one kind that are named; all are counted
 
 
@@ -33,6 +36,7 @@ class CheckedEvents:
     signed: int = 0  # up to which number the signed lists have it
     waiting: int = 0  # events that are not sealed yet
     waiting_since: datetime | None = None
+    listed: Head | None = None  # the last one in the signed lists
     lists: int = 0  # signed lists that were compared
     wrong_lists: dict[str, str] = field(default_factory=dict)  # by path below Storage/Manifests: why
     notes: list[dict[str, Any]] = field(default_factory=list)
@@ -47,7 +51,7 @@ class CheckedEvents:
 
     @property
     def is_well(self) -> bool:
-        return not self.wrong_lists and not any(self.counts.values())
+        return not self.wrong_lists and not any(self.counts[kind] for kind in WRONG)
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -38,11 +38,15 @@ def read(content: bytes) -> list[Head]:
     return found
 
 
+def line(head: Head) -> bytes:
+    """Without its newline."""
+    return b"%d %s" % (head.number, head.seal.hex().encode())
+
+
 def with_heads(standing: bytes, heads: Iterable[Head]) -> bytes:
     """What stands there stays: a ledger that was restored from a backup does not know all of it."""
     known = set(standing.split(b"\n"))
-    lines = (b"%d %s" % (head.number, head.seal.hex().encode()) for head in heads)
-    return standing + b"".join(line + b"\n" for line in lines if line not in known)
+    return standing + b"".join(one + b"\n" for head in heads if (one := line(head)) not in known)
 
 
 def last_path(chain: Chain) -> str | None:

@@ -6,12 +6,31 @@ seen whenever that one is. So a step may take the first that it sees, whatever i
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import BigInteger, Table, any_, delete, exists, func, insert, literal, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    CursorResult,
+    Select,
+    Table,
+    Text,
+    all_,
+    any_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.orm import Session
 
@@ -20,11 +39,18 @@ from Src.Library.custody.manifests.events.canonical import NOTHING, event_hash, 
 from Src.Shared.models import EventSeal, SealHead, SealNote, UnsealedEvent, new_id
 
 STEP = 1000  # events; a certificate holds at most so many links
+DAY = "YYYY-MM-DD"  # SQL: of a list
+
+logger = logging.getLogger(__name__)
 
 _SEALS = cast(Table, EventSeal.__table__)
 _HEADS = cast(Table, SealHead.__table__)
 _NOTES = cast(Table, SealNote.__table__)
 _WAITING = cast(Table, UnsealedEvent.__table__)
+_LINKS = text(
+    f"SELECT number, {moment('written_at')}, event_hash, seal FROM event_seals "
+    "WHERE number > :after AND number <= :last ORDER BY number LIMIT :limit"
+)
 _NEXT = text(
     f"SELECT seq, event, event_id, written_at, {moment('written_at')} FROM unsealed_events ORDER BY seq LIMIT :limit"
 )
@@ -44,6 +70,7 @@ class Note(NamedTuple):
     who: str
     message: str
     lost: Head | None = None  # the last signed one that the ledger does not have
+    signature: str | None = None  # of what a person says
 
 
 class _Next(NamedTuple):
@@ -76,7 +103,9 @@ def has(session: Session, head: Head) -> bool:
 
 def is_noted(session: Session, lost: Head) -> bool:
     """Whether a sealed note says that this head is lost."""
-    return bool(session.execute(select(exists().where(_NOTES.c.lost_seal == lost.seal.hex()))).scalar())
+    says = (_NOTES.c.kind == "began") & (_NOTES.c.lost_number == lost.number) & (_NOTES.c.lost_seal == lost.seal.hex())
+    is_sealed = (_SEALS.c.event == "note") & (_SEALS.c.event_id == _NOTES.c.id)
+    return bool(session.execute(select(exists().where(says, is_sealed))).scalar())
 
 
 def seal_some(session: Session, now: datetime, note: Note | None = None, limit: int = STEP) -> int:
@@ -94,7 +123,10 @@ def seal_some(session: Session, now: datetime, note: Note | None = None, limit: 
             taken.append(_Next(event, event_id, written_at, written))
     if taken:
         head = _seal(session, taken)
-        session.execute(insert(_HEADS).values(number=head.number, seal=head.seal, sealed_at=now))
+        row = postgresql.insert(_HEADS).values(number=head.number, seal=head.seal, sealed_at=now)
+        if not cast("CursorResult[Any]", session.execute(row.on_conflict_do_nothing())).rowcount:
+            # By hand: it is not signed, and the next head proves these events.
+            logger.error("seal_heads has a row for the seal %d already, which the factory has not written", head.number)
     if rows:
         seqs = literal([row[0] for row in rows], ARRAY(BigInteger))
         session.execute(delete(_WAITING).where(_WAITING.c.seq == any_(seqs)))
@@ -104,9 +136,8 @@ def seal_some(session: Session, now: datetime, note: Note | None = None, limit: 
 def _write(session: Session, note: Note, now: datetime) -> _Next:
     note_id = new_id()
     lost = {} if note.lost is None else {"lost_number": note.lost.number, "lost_seal": note.lost.seal.hex()}
-    session.execute(
-        insert(_NOTES).values(id=note_id, happened_at=now, who=note.who, kind=note.kind, message=note.message, **lost)
-    )
+    said = {"who": note.who, "kind": note.kind, "message": note.message, "signature": note.signature}
+    session.execute(insert(_NOTES).values(id=note_id, happened_at=now, **said, **lost))
     asked = text(f"SELECT at, {moment('at')} FROM (SELECT clock_timestamp() AS at) AS clock")
     written_at, written = session.execute(asked).one()
     return _Next("note", note_id, written_at, written)
@@ -134,19 +165,59 @@ def _seal(session: Session, taken: Sequence[_Next]) -> Head:
     return last
 
 
-# Heads
+# Heads. Their rows alone prove nothing: whoever may write as the librarian does can add some.
 
 
-def unsigned_days(session: Session) -> list[str]:
-    """The days of which not all heads stand in their lists."""
-    day = _day()
-    asked = select(day).where(~_HEADS.c.is_signed).distinct().order_by(day)
-    return list(session.scalars(asked))
+class HeadRow(NamedTuple):
+    """What the ledger says of one."""
+
+    head: Head
+    day: str | None  # of its list; None: it says no day
+    is_signed: bool
+    is_sealed: bool  # the seals have it under that number
 
 
-def heads_of(session: Session, day: str) -> list[Head]:
-    asked = select(_HEADS.c.number, _HEADS.c.seal).where(_day() == day).order_by(_HEADS.c.number)
-    return [Head(number, bytes(seal)) for number, seal in session.execute(asked)]
+def are_unsigned(session: Session, refused_days: Sequence[str], refused: Sequence[int]) -> bool:
+    """Whether a head is not in its list, but those of some days and numbers."""
+    asked = select(_HEADS.c.number).where(
+        ~_HEADS.c.is_signed,
+        _HEADS.c.number != all_(literal(list(refused), ARRAY(BigInteger))),
+        func.coalesce(_day(), "") != all_(literal(list(refused_days), ARRAY(Text))),
+    )
+    return session.execute(asked.limit(1)).first() is not None
+
+
+def unsigned_heads(session: Session) -> list[HeadRow]:
+    """And the others of their days: a list that is gone is to be written anew. By number."""
+    unsigned_days = select(_day()).where(~_HEADS.c.is_signed).correlate(None)
+    asked = _rows_asked().where(_day().in_(unsigned_days) | ~_HEADS.c.is_signed)
+    return _rows(session, asked.order_by(_HEADS.c.number))
+
+
+def heads_between(session: Session, first: int, last: int) -> list[HeadRow]:
+    """By number."""
+    return _rows(session, _rows_asked().where(_HEADS.c.number.between(first, last)).order_by(_HEADS.c.number))
+
+
+def heads_before(session: Session, number: int, limit: int) -> list[HeadRow]:
+    """The nearest first."""
+    asked = _rows_asked().where(_HEADS.c.number < number).order_by(_HEADS.c.number.desc())
+    return _rows(session, asked.limit(limit))
+
+
+def follows(session: Session, before: Head, head: Head) -> bool:
+    """Whether the seals lead from one head to a later one."""
+    at, number = before.seal, before.number
+    while number < head.number:
+        rows = session.execute(_LINKS, {"after": number, "last": head.number, "limit": STEP}).all()
+        for one, written, hash_, seal in rows:
+            at = canonical.seal(at, one, written, bytes(hash_))
+            if one != number + 1 or at != bytes(seal):
+                return False
+            number = one
+        if not rows:
+            return False
+    return at == head.seal
 
 
 def note_signed(session: Session, heads: Sequence[Head]) -> None:
@@ -159,5 +230,15 @@ def forget_signed(session: Session) -> None:
     session.execute(update(_HEADS).where(_HEADS.c.is_signed).values(is_signed=False))
 
 
+def _rows_asked() -> Select[Any]:
+    is_sealed = exists().where(_SEALS.c.number == _HEADS.c.number, _SEALS.c.seal == _HEADS.c.seal)
+    return select(_HEADS.c.number, _HEADS.c.seal, _day(), _HEADS.c.is_signed, is_sealed)
+
+
+def _rows(session: Session, asked: Select[Any]) -> list[HeadRow]:
+    return [HeadRow(Head(number, bytes(seal)), *more) for number, seal, *more in session.execute(asked)]
+
+
 def _day() -> Any:
-    return func.to_char(func.timezone("UTC", _HEADS.c.sealed_at), "YYYY-MM-DD")
+    """Null where it is no instant."""
+    return case((func.isfinite(_HEADS.c.sealed_at), func.to_char(func.timezone("UTC", _HEADS.c.sealed_at), DAY)))

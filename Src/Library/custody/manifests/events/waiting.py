@@ -13,7 +13,8 @@ _ASKED = """
         EXISTS (SELECT FROM unsealed_events WHERE written_at < now() - interval '2 minutes'),
         (SELECT max(number) FROM event_seals),
         (SELECT encode(seal, 'hex') FROM event_seals ORDER BY number DESC LIMIT 1),
-        (SELECT max(number) FROM seal_heads WHERE is_signed),
+        (SELECT number FROM seal_heads AS h WHERE is_signed AND EXISTS (
+            SELECT FROM event_seals AS s WHERE s.number = h.number AND s.seal = h.seal) ORDER BY number DESC LIMIT 1),
         EXISTS (SELECT FROM system_status WHERE service_name = 'librarian' AND status <> 'ERROR'
             AND last_heartbeat > now() - 3 * interval_seconds * interval '1 second')
 """
