@@ -1,21 +1,26 @@
 """The schema beside the ledger, in the same database, in which a rebuild makes all rows anew.
 
-Nothing else looks into it. It has the ledger's own tables without their triggers, and three more: `was` (what the
+Nothing else looks into it. It has the ledger's own tables without their triggers, and four more: `was` (what the
 ledger's rows were when the rebuild began, as digests: a row that is another by now, somebody has changed meanwhile),
-`kept` (what the last rebuild has replaced, row by row) and `state`.
+`read_files` (in which state each file was read), `kept` (what the last rebuild has replaced, row by row) and `state`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from Src.Library.overlay.mirror import Mirror
+from Src.Library.rebuilding import read_files
 from Src.Library.rebuilding.columns import COMPARED, TAGS_OF
+from Src.Library.vault import Vault
 from Src.Shared.database import Database, LedgerUnavailable
+from Src.Shared.disk.files import FileState
 from Src.Shared.errors import FactoryError
+from Src.Shared.ledger_text import to_ledger
 from Src.Shared.models import Act, OverlayEvent
 from Src.Shared.settings import Settings
 
@@ -25,7 +30,7 @@ ALBUM = "name || chr(1) || coalesce(cover_hash, '')"  # SQL: what a rebuild may 
 _NO_RIGHT = "42501"  # SQLSTATE
 _EMPTIED = (
     *("media_assets", "asset_tags", "albums", "album_items", "acts", "overlay_events", "companions"),
-    *("asset_relations", "ingest_events", "vault", "trash", "tombstones", "left_paths", "was"),
+    *("asset_relations", "ingest_events", "vault", "trash", "tombstones", "left_paths", "was", "read_files"),
 )
 
 
@@ -65,12 +70,19 @@ class Beside:
         asked = "SELECT quote_ident(current_schema()), quote_ident(open_rebuild())"
         self.live, self.name = session.execute(text(asked)).one()
 
-    def begin(self) -> bool:
-        """Notes what the ledger's rows are; whether a rebuild that was begun goes on. After `open`."""
+    def begin(self, *, trusting: bool = False) -> bool:
+        """Notes what the ledger's rows are, all as of one moment; whether a rebuild that was begun goes on.
+
+        After `open`. `trusting`: rows of files that are not read come in. Whoever does not trust goes on with no such
+        rebuild.
+        """
         with self._database.session() as session:
-            begun = session.execute(text(f"SELECT begun_at FROM {self.name}.state FOR UPDATE")).scalar_one()
-            if begun is not None:
-                self._take_decisions(session)
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            state = f"{self.name}.state"
+            begun, trusted = session.execute(text(f"SELECT begun_at, trusted FROM {state} FOR UPDATE")).one()
+            if begun is not None and (trusting or not trusted):
+                read_files.begin_again(session, self.name)
+                session.execute(text(f"UPDATE {state} SET trusted = :trusting"), {"trusting": trusting})
                 return True
             self._empty(session)
             self._take_decisions(session)
@@ -78,8 +90,20 @@ class Beside:
                 session.execute(
                     text(f"INSERT INTO {self.name}.was (kind, key, digest) SELECT '{kind}', * FROM ({rows}) AS now")
                 )
-            session.execute(text(f"UPDATE {self.name}.state SET begun_at = now()"))
+            session.execute(
+                text(
+                    f"UPDATE {state} SET begun_at = now(), trusted = :trusting, "
+                    f"decided_seq = (SELECT coalesce(max(seq), 0) FROM {self.live}.overlay_events)"
+                ),
+                {"trusting": trusting},
+            )
         return False
+
+    def bring_up_mirror(self, vault: Vault) -> None:
+        """What people decide while the rebuild works stands in the mirror in its order, before that is read.
+
+        Raises VaultTrouble, LedgerUnavailable."""
+        Mirror(vault).bring_up(self._database, None)
 
     def _take_decisions(self, session: Session) -> None:
         """The ledger's own acts and events are evidence, as the overlay beside the vault is."""
@@ -120,11 +144,11 @@ class Beside:
     def database(self) -> Database:
         """The way to the rows that are made anew: their tables come before the ledger's own. After `open`."""
         path = f"{self.name}, {self.live}, pg_temp"
-        return Database(self._settings, service="factory", search_path=path)
+        return Database(self._settings, service="factory", answer_limit=ANSWER_LIMIT, search_path=path)
 
-    def believe(self, paths: Sequence[str]) -> None:
-        """Takes the rows of these originals (ledger text) over from the ledger as they are."""
-        if not paths:
+    def believe(self, files: Mapping[str, FileState]) -> None:
+        """Takes the rows of these originals over from the ledger as they are."""
+        if not files:
             return
         chosen = f"SELECT id FROM {self.live}.media_assets WHERE final_path = ANY (CAST(:paths AS text[]))"
         with self._database.session() as session:
@@ -134,14 +158,33 @@ class Beside:
                         f"INSERT INTO {self.name}.{table} SELECT * FROM {self.live}.{table} "
                         f"WHERE {column} IN ({chosen}) ON CONFLICT DO NOTHING"
                     ),
-                    {"paths": list(paths)},
+                    {"paths": [to_ledger(path) for path in files]},
                 )
+            read_files.note(session, files, self.name)
 
 
 def digest(row: str, schema: str) -> str:
     """SQL: what a rebuild may change in an original's row, in a few bytes."""
     columns = ", ".join(f"{row}.{column}" for column in COMPARED)
     return f"md5(ROW({columns})::text || {TAGS_OF.format(schema=schema, row=row)})"
+
+
+def decided_since(beside: Beside, which: str) -> str:
+    """SQL: whether people have decided since the rebuild began; `which`: the events `e` that count.
+
+    Values do not say it: what was changed and changed back looks as before. Nor does the number of an event alone: of
+    two that are written at once the first may come to be seen last.
+    """
+    return (
+        f"EXISTS (SELECT FROM {beside.live}.overlay_events AS e WHERE {which} AND NOT EXISTS "
+        f"(SELECT FROM {beside.name}.overlay_events AS b WHERE b.id = e.id "
+        f"AND b.seq <= (SELECT decided_seq FROM {beside.name}.state)))"
+    )
+
+
+def of_album(id_: str) -> str:
+    """SQL: the events `e` about an album itself. `id_`: an expression for its id, as text."""
+    return f"e.file_hash IS NULL AND e.field = 'album' AND {id_} IN (e.before->>'id', e.after->>'id')"
 
 
 def _now(live: str) -> dict[str, str]:

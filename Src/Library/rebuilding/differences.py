@@ -14,12 +14,16 @@ from typing import Any, Literal
 
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import vault_trouble
+from Src.Shared.disk.syncing import fsync, fsync_folder
 
 LISTED = 10_000  # that are kept in memory; the file has all
 REPORT = "rebuild-differences.jsonl"
+UNDONE = "rebuild-undone.jsonl"
 
 Kind = Literal["original", "word", "companion", "album", "album item", "relation"]
-What = Literal["added", "corrected", "stays", "gone", "other bytes", "twice", "meanwhile", "put back", "not put back"]
+What = Literal[
+    "added", "corrected", "stays", "gone", "other bytes", "twice", "removed", "meanwhile", "put back", "not put back"
+]
 # For a person to look at: the vault has not what the ledger says, and no row can be right.
 WRONG: tuple[What, ...] = ("gone", "other bytes")
 CHANGES: tuple[What, ...] = ("added", "corrected")
@@ -73,17 +77,23 @@ class Differences:
         return sum(self.counts[what] for what in CHANGES)
 
     @contextmanager
-    def written(self, vault: Vault) -> Iterator[None]:
-        """Within, all that is added goes to a file, which has its name when all is said. Raises VaultTrouble."""
-        path = vault.state / REPORT
+    def written(self, vault: Vault, report: str = REPORT) -> Iterator[None]:
+        """Within, all that is added goes to a file, which has its name, durably, when all is said. Raises VaultTrouble.
+
+        To be left before the commit of what it says: no row is changed of which it does not speak.
+        """
+        path = vault.state / report
         with vault_trouble(f"write the list of differences {path}"):
-            fd, temporary = tempfile.mkstemp(prefix=f".{REPORT}-", dir=vault.state)
+            fd, temporary = tempfile.mkstemp(prefix=f".{report}-", dir=vault.state)
             self._file = os.fdopen(fd, "w", encoding="utf-8")
         try:
             yield
             with vault_trouble(f"write the list of differences {path}"):
+                self._file.flush()
+                fsync(self._file.fileno())
                 self._file.close()
                 os.replace(temporary, path)
+                fsync_folder(vault.state)
             self.report = str(path)
         finally:
             with suppress(OSError):
