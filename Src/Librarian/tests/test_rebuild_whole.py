@@ -59,7 +59,7 @@ WHOLE = {
     "originals": "SELECT * FROM media_assets",
     "companions": "SELECT * FROM companions",
     "relations": "SELECT * FROM asset_relations",
-    "fates": "SELECT * FROM ingest_events WHERE fate <> 'rebuilt'",
+    "fates": "SELECT * FROM ingest_events WHERE source <> 'vault'",
 }
 
 
