@@ -30,6 +30,7 @@ _WORDS = {
     "corrected": ("were other in the database than in the vault", ""),
     "stays": ("only the database says; that stays", ""),
     "twice": ("stand in the vault twice; the row stays", ""),
+    "removed": ("stand in the vault, though a person has removed them; they get no row", "yellow"),
     "meanwhile": ("were changed while this worked, and stay as they are now; run this again to compare them", ""),
     "gone": ("have a row and no file: copy them back, or import them again; their rows stay", "red"),
     "other bytes": ("are not what their rows say: ./factory verify; their rows stay", "red"),

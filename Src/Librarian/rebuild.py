@@ -45,6 +45,8 @@ from Src.Library.operation import Progress
 from Src.Library.original_path import is_path
 from Src.Library.overlay.keeping import bring_back
 from Src.Library.overlay.replay import settle
+from Src.Library.rebuilding import read_files
+from Src.Library.rebuilding.beside import Beside
 from Src.Library.tree import File, Odd, walk
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import vault_trouble
@@ -79,11 +81,11 @@ class Rebuild:
         database: Database,
         *,
         dry_run: bool = False,
-        beside: bool = False,
+        beside: Beside | None = None,
         believed: Believed | None = None,
     ) -> None:
-        """`beside`: the database is a place beside the ledger, which goes on meanwhile; the journal is the ledger's.
-        `believed` gives the rows of what it returns to that place itself."""
+        """`beside`: the database is that place beside the ledger, which goes on meanwhile; the journal is the ledger's,
+        and the vault is only read. `believed` gives the rows of what it returns to that place itself."""
         self._settings = settings
         self._database = database
         self._dry_run = dry_run
@@ -117,7 +119,7 @@ class Rebuild:
         """Files everything. Raises WrongLedger, VaultTrouble, LedgerUnavailable; it can be run again."""
         done = self.done
         try:
-            if not self._beside:
+            if self._beside is None:
                 self._database.ensure_ready()
             if self._dry_run:
                 self._vault.check()
@@ -131,10 +133,10 @@ class Rebuild:
                 self._work_off(3 * self._settings.batch_size)
             self._work_off(0)
             self._settle_companions()
-            if not self._beside:
+            if self._beside is None:
                 self._list_gone()
             if not self._dry_run and not self._stopping.is_set():
-                if not self._beside:
+                if self._beside is None:
                     with self._vault.lock():
                         done.replayed = self._recorder.catch_up()
                 self._vault.check()
@@ -148,13 +150,15 @@ class Rebuild:
 
     def _relate(self) -> None:
         with self._session() as session:
-            if self._beside or self.done.from_nothing:  # a run that was killed has filed some of them
+            if self._beside is not None or self.done.from_nothing:  # a run that was killed has filed some of them
                 relate_days(session, None)
             elif self._days:
                 relate_days(session, self._days)
 
     def _bring_back_decisions(self) -> None:
         """What people have decided about the originals, from the overlay's files beside the vault."""
+        if self._beside is not None:
+            self._beside.bring_up_mirror(self._vault)
         replayed = bring_back(self._database, self._vault, self._belonging)
         self.done.decided = replayed.events
         for one in replayed.unread:
@@ -172,6 +176,8 @@ class Rebuild:
             self.done.files += len(some)
             with self._session() as session:
                 known = _with_row(session, list(some))
+                if self._beside is not None:
+                    known = read_files.met(session, some, known)
             new = {path: state for path, state in some.items() if path not in known and path not in journaled}
             if self._believed is not None:
                 known |= (believed := set(self._believed(new)))
@@ -180,6 +186,9 @@ class Rebuild:
                 if path not in known:
                     yield IncomingFile(f"{top.path}/{path.partition('/')[2]}", path, state, "vault", top)
             self._tell()
+        if self._beside is not None and not self._stopping.is_set():
+            with self._session() as session:
+                read_files.forget_unmet(session)
 
     def _journaled(self) -> set[str]:
         """Their rows come with the journal, which knows more of them."""
@@ -291,7 +300,9 @@ class Rebuild:
                         self.done.not_media.add(one.file.original_path, "not a photo or video by its content")
                 if not self._dry_run:
                     self._vault.sync()
-                    self._standing.record(session, found)
+                    self._standing.record(session, found, keep=self._beside is None)
+                    if self._beside is not None:
+                        read_files.note(session, {one.file.original_path: one.file.state for one, _ in found})
         self.done.companions += len(found)
         self._tell()
         return media
@@ -317,14 +328,14 @@ class Rebuild:
         self._tell()
 
     def _is_as_read(self, file: IncomingFile) -> bool:
-        """Whether it still is what was read; made read-only, as an original is."""
+        """Whether it still is what was read; made read-only, as an original is, where it gets its row for good."""
         try:
             fd = open_regular_below(file.top, file.path)
             try:
                 status = os.fstat(fd)
                 if FileState.of(status) != file.state:
                     raise FileNotFoundError
-                if status.st_mode & 0o222 and status.st_nlink == 1:
+                if self._beside is None and status.st_mode & 0o222 and status.st_nlink == 1:
                     with contextlib.suppress(OSError):
                         os.fchmod(fd, read_only(status.st_mode))
             finally:
@@ -356,6 +367,10 @@ class Rebuild:
                     )
                 if new or moved:
                     session.execute(insert(EVENTS), [entry.event for entry in (*new, *moved)])
+                if self._beside is not None:
+                    filed = {entry.asset["final_path"] for entry in (*new, *moved) if entry.asset is not None}
+                    states = {found.file.original_path: found.file.state for found in media}
+                    read_files.note(session, {path: states[path] for path in states if to_ledger(path) in filed})
         except DBAPIError as error:
             if len(media) == 1:
                 reason = str(error.orig).strip().partition("\n")[0]

@@ -61,13 +61,14 @@ class StandingCompanions:
         kind = _kind(one)
         return kind not in PICTURED and says_so_itself(kind)
 
-    def record(self, session: Session, found: Sequence[tuple[ByItself, str | None]]) -> None:
-        """Gives each a row, with its owner. Under the vault's lock. Raises VaultTrouble."""
+    def record(self, session: Session, found: Sequence[tuple[ByItself, str | None]], *, keep: bool) -> None:
+        """Gives each a row, with its owner; `keep`: the bytes of XMP files are kept. Under the vault's lock. Raises
+        VaultTrouble."""
         rows: dict[str, CompanionRow] = {}
         events: list[EventRow] = []
         for one, owner in found:
             path, kind = one.file.original_path, _kind(one)
-            if kind == "xmp":
+            if keep and kind == "xmp":
                 try:
                     self._kept.keep(one.file, one.sha256)
                 except (StillChanging, FileNotFoundError, NotARegularFile):  # the next run finds it as it is by then

@@ -20,6 +20,7 @@ from Src.Library.belonging import Belonging
 from Src.Library.belonging_verdict import ledger_side
 from Src.Library.hash_cache import CachedFile, HashCache
 from Src.Library.operation import Progress
+from Src.Library.overlay.keeping import bring_back
 from Src.Library.overlay.replay import settle_albums
 from Src.Library.rebuilding.beside import Beside
 from Src.Library.rebuilding.differences import Differences
@@ -84,20 +85,22 @@ class WholeRebuild:
         self._vault.check()
         belonging.establish(self._database)
         self._beside.open()
-        resumed = self._beside.begin()
+        # What people decided and only the mirror knows comes first: so the rows that are noted next have it.
+        replayed = None if self._dry_run else bring_back(self._database, self._vault, belonging)
+        resumed = self._beside.begin(trusting=self._trust_cache)
         with closing(self._beside.database()) as database:
             with database.session() as session:
                 settle_albums(session)
             whole = RebuiltWhole(self._read(database, beside=True), resumed=resumed)
-        whole.rebuilt.from_nothing = False  # (so it is beside)
+        whole.rebuilt.from_nothing, whole.rebuilt.dry_run = False, self._dry_run  # (beside it is otherwise)
+        whole.rebuilt.decided = 0 if replayed is None else replayed.events
         if not whole.rebuilt.complete or self._is_stopped:
             whole.rebuilt.complete = False
             return whole
         placing = Placing(self._database, self._vault, belonging, self._beside, self._noted)
-        replayed = placing.put(whole.differences, place=not self._dry_run)
-        if replayed is not None:
+        placing.put(whole.differences, place=not self._dry_run)
+        if not self._dry_run:
             whole.placed = True
-            whole.rebuilt.decided = replayed.events
             self._beside.clean_up()
         else:
             self._beside.give_up()
@@ -105,7 +108,9 @@ class WholeRebuild:
 
     def _read(self, database: Database, *, dry_run: bool = False, beside: bool = False) -> Rebuilt:
         believed = self._believed if beside and self._trust_cache else None
-        self._reading = Rebuild(self._settings, database, dry_run=dry_run, beside=beside, believed=believed)
+        self._reading = Rebuild(
+            self._settings, database, dry_run=dry_run, beside=self._beside if beside else None, believed=believed
+        )
         self._reading.progress = self.progress
         if self._is_stopped:
             self._reading.stop()
@@ -130,14 +135,14 @@ class WholeRebuild:
             rows = session.execute(text(asked), {"paths": [to_ledger(path) for path in files]}).all()
         names = {path: f"{self._settings.storage}/{path}" for path in files}
         known = self._cache.hashes([CachedFile(names[path], state) for path, state in files.items()], to_verify=True)
-        believed = []
+        believed: dict[str, FileState] = {}
         for path, sha256, size, mtime_ns in rows:
             name = from_ledger(path)
             state = files[name]
             if known.get(names[name]) == sha256 or (state.size, state.mtime_ns) == (size, mtime_ns):
-                believed.append(path)
+                believed[name] = state
         self._beside.believe(believed)
-        return {from_ledger(path) for path in believed}
+        return believed
 
 
 class UndoneRebuild:

@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from Src.Library.original_path import is_path
-from Src.Library.rebuilding.beside import ALBUM, Beside
-from Src.Library.rebuilding.differences import Difference
+from Src.Library.rebuilding.beside import ALBUM, Beside, decided_since, of_album
+from Src.Library.rebuilding.differences import Difference, What
 from Src.Library.rebuilding.kept import Kept
+from Src.Library.rebuilding.standing import keep_xmp, make_read_only, stands
 from Src.Library.vault import Vault
-from Src.Shared.ledger_text import from_ledger
+from Src.Shared.models import IngestEvent
 
 
 class Belongings:
@@ -26,6 +26,8 @@ class Belongings:
     def __init__(self, session: Session, beside: Beside, vault: Vault, kept: Kept) -> None:
         self._session = session
         self._live, self._beside = beside.live, beside.name
+        self._decided = decided_since(beside, "e.file_hash = {}")
+        self._decided_album = decided_since(beside, of_album("{}"))
         self._vault = vault
         self._kept = kept
 
@@ -49,11 +51,22 @@ class Belongings:
             "WHERE n.final_path IN (m.from_path, m.to_path)) AND (n.original_hash IS NULL OR EXISTS "
             f"(SELECT FROM {live}.media_assets AS a WHERE a.file_hash = n.original_hash)) ORDER BY n.final_path"
         ).scalars()
-        new = [row for row in rows if self._stands(row["final_path"], row["companion_size"])]
-        for row in new:
-            yield Difference("added", "companion", row["final_path"], None, {"original_hash": row["original_hash"]})
+        new = []
+        for row in rows:
+            path, says = row["final_path"], {"original_hash": row["original_hash"]}
+            is_there = stands(self._vault, path, row["companion_size"])
+            if is_there and place and row["kind"] == "xmp":  # (what comes in is kept before anybody changes it)
+                is_there = keep_xmp(self._vault, path, row["companion_hash"])
+            if is_there:
+                new.append(row)
+                yield Difference("added", "companion", path, None, says)
+            else:
+                yield Difference("stays" if is_there is None else "meanwhile", "companion", path, None, says)
         if place and new:
             self._insert("companions", new)
+            self._take_fates([row["final_path"] for row in new])
+            for row in new:
+                make_read_only(self._vault, row["final_path"])
             self._kept.note("companion", [(row["id"], None, row) for row in new])
         asked = (
             f"SELECT o.final_path, o.companion_hash, coalesce(o.standing_size, o.companion_size), n.companion_hash "
@@ -66,8 +79,20 @@ class Belongings:
         for path, sha256, size, now in self._run(asked).all():
             if now is not None:
                 yield Difference("other bytes", "companion", path, {"companion_hash": sha256}, {"companion_hash": now})
-            elif not self._stands(path, size):
-                yield Difference("gone", "companion", path, {"companion_hash": sha256})
+            elif not (is_there := stands(self._vault, path, size)):
+                what: What = "stays" if is_there is None else "gone"
+                yield Difference(what, "companion", path, {"companion_hash": sha256})
+
+    def _take_fates(self, paths: list[str]) -> None:
+        """The fates of companions that get their rows, as of now."""
+        names = [column.name for column in IngestEvent.__table__.columns]
+        values = ["clock_timestamp()" if name == "happened_at" else name for name in names]
+        self._run(
+            f"INSERT INTO ingest_events ({', '.join(names)}) SELECT {', '.join(values)} "
+            f"FROM {self._beside}.ingest_events WHERE fate = 'companion' "
+            "AND original_path = ANY (CAST(:paths AS text[])) ON CONFLICT DO NOTHING",
+            paths=paths,
+        )
 
     def _owners(self, place: bool) -> Iterator[Difference]:
         """Companions of an original that is none."""
@@ -118,7 +143,8 @@ class Belongings:
         rows = self._run(
             f"SELECT to_jsonb(n) FROM {beside}.albums AS n WHERE NOT EXISTS (SELECT FROM {live}.albums AS o "
             f"WHERE o.id = n.id OR lower(o.name) = lower(n.name)) AND NOT EXISTS (SELECT FROM {beside}.was AS w "
-            "WHERE w.kind = 'album' AND w.key = n.id::text) ORDER BY n.name"
+            f"WHERE w.kind = 'album' AND w.key = n.id::text) AND NOT {self._decided_album.format('n.id::text')} "
+            "ORDER BY n.name"
         ).scalars()
         new = list(rows)
         for row in new:
@@ -132,7 +158,8 @@ class Belongings:
             f"FROM (SELECT *, {ALBUM} AS said FROM {live}.albums) AS o "
             f"JOIN (SELECT *, {ALBUM} AS said FROM {beside}.albums) AS n ON n.id = o.id "
             f"JOIN {beside}.was AS w ON w.kind = 'album' AND w.key = o.id::text AND w.digest = o.said "
-            f"WHERE n.said <> o.said AND NOT EXISTS (SELECT FROM {live}.albums AS x WHERE x.id <> o.id "
+            f"WHERE n.said <> o.said AND NOT {self._decided_album.format('n.id::text')} "
+            f"AND NOT EXISTS (SELECT FROM {live}.albums AS x WHERE x.id <> o.id "
             "AND lower(x.name) = lower(n.name)) ORDER BY n.name"
         ).all()
         for id_, old, now in changed:
@@ -162,7 +189,8 @@ class Belongings:
             f"WHERE NOT EXISTS (SELECT FROM {live}.album_items AS o "
             f"WHERE o.album_id = n.album_id AND o.asset_id = a.id) "
             f"AND NOT EXISTS (SELECT FROM {beside}.was AS w WHERE w.kind = 'album item' "
-            "AND w.key = n.album_id || ' ' || a.file_hash) ORDER BY l.name, n.position, a.final_path"
+            f"AND w.key = n.album_id || ' ' || a.file_hash) AND NOT {self._decided.format('a.file_hash')} "
+            f"AND NOT {self._decided_album.format('n.album_id::text')} ORDER BY l.name, n.position, a.final_path"
         ).all()
         for name, path, row in rows:
             yield Difference("added", "album item", path, None, {"album": name, "position": row["position"]})
@@ -176,10 +204,6 @@ class Belongings:
             "ON CONFLICT DO NOTHING",
             rows=json.dumps(rows),
         )
-
-    def _stands(self, path: str, size: int) -> bool:
-        on_disk = from_ledger(path)
-        return is_path(on_disk) and self._vault.looks_kept(on_disk, size)
 
     def _run(self, statement: str, **values: Any) -> Any:
         return self._session.execute(text(statement), values)

@@ -71,9 +71,10 @@ class Beside:
         self.live, self.name = session.execute(text(asked)).one()
 
     def begin(self, *, trusting: bool = False) -> bool:
-        """Notes what the ledger's rows are, all as of one moment; whether a rebuild that was begun goes on. After `open`.
+        """Notes what the ledger's rows are, all as of one moment; whether a rebuild that was begun goes on.
 
-        `trusting`: rows of files that are not read come in. Whoever does not trust goes on with no such rebuild.
+        After `open`. `trusting`: rows of files that are not read come in. Whoever does not trust goes on with no such
+        rebuild.
         """
         with self._database.session() as session:
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})

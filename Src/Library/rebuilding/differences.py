@@ -22,7 +22,7 @@ UNDONE = "rebuild-undone.jsonl"
 
 Kind = Literal["original", "word", "companion", "album", "album item", "relation"]
 What = Literal[
-    *("added", "corrected", "stays", "gone", "other bytes", "twice", "removed", "meanwhile", "put back", "not put back")
+    "added", "corrected", "stays", "gone", "other bytes", "twice", "removed", "meanwhile", "put back", "not put back"
 ]
 # For a person to look at: the vault has not what the ledger says, and no row can be right.
 WRONG: tuple[What, ...] = ("gone", "other bytes")

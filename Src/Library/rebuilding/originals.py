@@ -11,12 +11,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from Src.Library.original_path import is_path
-from Src.Library.rebuilding.beside import Beside, digest
+from Src.Library.rebuilding.beside import Beside, decided_since, digest
 from Src.Library.rebuilding.columns import COMPARED, TAGS_OF, Row, merge
 from Src.Library.rebuilding.differences import Difference, What
 from Src.Library.rebuilding.kept import Kept
+from Src.Library.rebuilding.standing import make_read_only, stands
 from Src.Library.vault import Vault
-from Src.Library.verdict import Gone, Rotten
+from Src.Library.verdict import Gone, Living, Question, Rotten, Verdict
 from Src.Shared.ledger_text import from_ledger
 from Src.Shared.models import IngestEvent
 
@@ -40,7 +41,20 @@ class _Pair:
     new_tags: tuple[str, ...]
     old_tags: tuple[str, ...]
     was_there: bool  # when the rebuild began
-    is_changed: bool  # the ledger's row is another than it was then
+    is_changed: bool  # the ledger's row is another than it was then, or people have decided about it since
+    decided: tuple[str, ...]  # fields of which events speak that say more than a file can
+
+
+def doubtful(session: Session, beside: Beside) -> list[Question]:
+    """The originals whose row names a path at which the rebuild found no such original: their bytes are to be read."""
+    live, new = beside.live, beside.name
+    asked = (
+        f"SELECT o.final_path, o.file_hash, o.file_size FROM {live}.media_assets AS o "
+        f"JOIN {new}.was AS w ON w.kind = 'original' AND w.key = o.file_hash WHERE NOT EXISTS "
+        f"(SELECT FROM {new}.media_assets AS n WHERE (n.file_hash, n.final_path) = (o.file_hash, o.final_path))"
+    )
+    rows = [(from_ledger(path), sha256, size) for path, sha256, size in session.execute(text(asked))]
+    return [Question(*row) for row in rows if is_path(row[0])]
 
 
 class Originals:
@@ -53,10 +67,14 @@ class Originals:
         vault: Vault,
         kept: Kept,
         is_noted: Callable[[Sequence[str]], Collection[str]],
+        verdicts: Mapping[Question, Verdict],
     ) -> None:
-        """`is_noted`: of these hashes, those that wait in the journal: their rows are to come."""
+        """`is_noted`: of these hashes, those that wait in the journal: their rows are to come. `verdicts`: what was
+        read of the `doubtful` before the lock was taken."""
         self._session = session
         self._live, self._beside = beside.live, beside.name
+        self._decided = decided_since(beside, "e.file_hash = {}")
+        self._verdicts = verdicts
         self._vault = vault
         self._kept = kept
         self._is_noted = is_noted
@@ -107,7 +125,9 @@ class Originals:
         ]
         found = self._run(
             f"SELECT to_jsonb(n), to_jsonb(o), {', '.join(tags)}, w.digest, "
-            f"CASE WHEN o.id IS NOT NULL THEN {digest('o', self._live)} END "
+            f"CASE WHEN o.id IS NOT NULL THEN {digest('o', self._live)} END, {self._decided.format('n.file_hash')}, "
+            f"ARRAY(SELECT DISTINCT e.field FROM {self._beside}.overlay_events AS e WHERE e.file_hash = n.file_hash "
+            "AND e.field IN ('hidden', 'rotation')) "
             f"FROM {self._beside}.media_assets AS n "
             f"LEFT JOIN {self._live}.media_assets AS o ON o.file_hash = n.file_hash "
             f"LEFT JOIN {self._beside}.was AS w ON w.kind = 'original' AND w.key = n.file_hash "
@@ -115,30 +135,38 @@ class Originals:
             hashes=list(hashes),
         )
         pairs = []
-        for new, old, new_tags, old_tags, was, now in found:
+        for new, old, new_tags, old_tags, was, now, is_decided, decided in found:
             parked = old is not None and self._parked.get(old["file_hash"])
             if parked:
                 old["final_path"] = parked  # (and nobody else could change the row since)
-            is_changed = not parked and was != now
-            pairs.append(_Pair(new, old, tuple(new_tags), tuple(old_tags), was is not None, is_changed))
+            is_changed = not parked and (is_decided or (old is not None and was != now))
+            words = tuple(new_tags), tuple(old_tags)
+            pairs.append(_Pair(new, old, *words, was is not None, is_changed, tuple(decided)))
         return pairs
 
     # Where files are
 
     def _moving(self, *, lock: bool) -> dict[str, tuple[str, str]]:
-        """By hash: from which path to which a row goes. Where both are right, it stays."""
+        """By hash: from which path to which a row goes. Where both are right, it stays; and where bytes stand now of
+        which the ledger never knew, they may be what became of the original: its row is the only witness."""
+        known = (
+            f"EXISTS (SELECT FROM {self._live}.media_assets AS k WHERE k.file_hash = x.file_hash) OR EXISTS "
+            f"(SELECT FROM {self._beside}.was AS k WHERE k.kind = 'original' AND k.key = x.file_hash) OR EXISTS "
+            f"(SELECT FROM {self._live}.ingest_events AS k WHERE k.file_hash = x.file_hash "
+            "AND k.fate IN ('ingested', 'duplicate', 'restored'))"
+        )
         rows = self._run(
             f"SELECT n.file_hash, n.file_size, o.final_path, n.final_path, "
-            f"EXISTS (SELECT FROM {self._beside}.media_assets AS x WHERE x.final_path = o.final_path) "
+            f"(SELECT {known} FROM {self._beside}.media_assets AS x WHERE x.final_path = o.final_path) "
             f"FROM {self._beside}.media_assets AS n JOIN {self._live}.media_assets AS o ON o.file_hash = n.file_hash "
             f"JOIN {self._beside}.was AS w ON w.kind = 'original' AND w.key = o.file_hash "
             f"WHERE n.final_path <> o.final_path AND w.digest = {digest('o', self._live)} "
-            f"ORDER BY o.id {'FOR UPDATE OF o' if lock else ''}"
+            f"AND NOT {self._decided.format('o.file_hash')} ORDER BY o.id {'FOR UPDATE OF o' if lock else ''}"
         ).all()
         moving = {
             sha256: (old, new)
-            for sha256, size, old, new, is_anothers in rows
-            if self._stands(new, size) and (is_anothers or not self._stands(old, size))
+            for sha256, size, old, new, is_anothers in rows  # None: nothing that a row could be made of stands there
+            if self._stands(new, size) and (is_anothers or (is_anothers is None and self._stands(old, size) is False))
         }
         while True:  # a path that another row holds, which stays, is not free
             holders = self._holders([new for _, new in moving.values()])
@@ -162,9 +190,8 @@ class Originals:
         asked = "SELECT final_path, file_hash FROM media_assets WHERE final_path = ANY (CAST(:paths AS text[]))"
         return dict(self._run(asked, paths=list(paths)).all())
 
-    def _stands(self, path: str, size: int) -> bool:
-        on_disk = from_ledger(path)
-        return is_path(on_disk) and self._vault.looks_kept(on_disk, size)
+    def _stands(self, path: str, size: int) -> bool | None:
+        return stands(self._vault, path, size)
 
     # What becomes of each
 
@@ -177,14 +204,14 @@ class Originals:
         if pair.is_changed:  # since the rebuild began: whoever did knows more
             yield Difference("meanwhile", "original", old["final_path"])
             return
-        merged = merge(old, new)
+        merged = merge(old, new, pair.decided)
         taken = dict(merged.taken)
         if new["file_hash"] in moving:
             taken["final_path"] = new["final_path"]
         elif new["final_path"] != old["final_path"]:
             name = old["final_path"]
-            what = "twice" if self._stands(name, old["file_size"]) else "other bytes"
-            yield Difference(what, "original", name, None, {"final_path": new["final_path"]})  # type: ignore[arg-type]
+            what = self._what_of(name, new["file_hash"], old["file_size"], living="twice")
+            yield Difference(what, "original", name, None, {"final_path": new["final_path"]})
         if taken:
             before = {column: old[column] for column in taken}
             yield Difference("corrected", "original", name, before, taken)
@@ -212,45 +239,59 @@ class Originals:
         if holder is not None and holder not in moving:  # its row says what stood there; its bytes are others now
             self._said.add(name)
             return Difference("other bytes", "original", name, {"file_hash": holder}, {"file_hash": sha256})
-        if pair.was_there or self._is_elsewhere(sha256, name) or not self._stands(name, new["file_size"]):
+        is_there = self._stands(name, new["file_size"])
+        if pair.was_there or pair.is_changed or self._is_to_come(sha256, name) or is_there is False:
             return Difference("meanwhile", "original", name)
+        if is_there is None:
+            return Difference("stays", "original", name, None, {"file_hash": sha256})
+        if self._is_removed(sha256):
+            return Difference("removed", "original", name, None, {"file_hash": sha256})
         if place:
             self._kept.new.append((new, pair.new_tags))
         return Difference("added", "original", name, None, {column: new[column] for column in ("file_hash", *COMPARED)})
 
-    def _is_elsewhere(self, sha256: str, path: str) -> bool:
-        """Whether a person has removed it, an act is about to move it, or its row is to come."""
-        asked = (
-            "SELECT EXISTS (SELECT FROM trash WHERE file_hash = :sha256) OR EXISTS "
-            "(SELECT FROM file_moves WHERE file_hash = :sha256 OR :path IN (from_path, to_path))"
-        )
+    def _is_to_come(self, sha256: str, path: str) -> bool:
+        """Whether an act is about to move it, or its row is to come."""
+        asked = "SELECT EXISTS (SELECT FROM file_moves WHERE file_hash = :sha256 OR :path IN (from_path, to_path))"
         return bool(self._run(asked, sha256=sha256, path=path).scalar()) or bool(self._is_noted([sha256]))
+
+    def _is_removed(self, sha256: str) -> bool:
+        """Whether a person has removed that content, and it does not come back by itself."""
+        asked = " OR ".join(f"EXISTS (SELECT FROM {of} WHERE file_hash = :sha256)" for of in ("trash", "tombstones"))
+        return bool(self._run(f"SELECT {asked}", sha256=sha256).scalar())
 
     def _only_in_ledger(self) -> Iterator[Difference]:
         """Rows that were there when the rebuild began, and of whose bytes it found none."""
         after = ""
         asked = (
-            f"SELECT o.file_hash, o.final_path, o.file_size FROM {self._live}.media_assets AS o "
+            "SELECT o.file_hash, o.final_path, o.file_size, "
+            f"w.digest IS DISTINCT FROM {digest('o', self._live)} OR {self._decided.format('o.file_hash')} "
+            f"FROM {self._live}.media_assets AS o "
             f"JOIN {self._beside}.was AS w ON w.kind = 'original' AND w.key = o.file_hash "
-            f"WHERE o.file_hash > :after AND w.digest = {digest('o', self._live)} "
+            f"WHERE o.file_hash > :after "
             f"AND NOT EXISTS (SELECT FROM {self._beside}.media_assets AS n WHERE n.file_hash = o.file_hash) "
             f"ORDER BY o.file_hash LIMIT {PAGE}"
         )
         while rows := self._run(asked, after=after).all():
             after = rows[-1][0]
-            for sha256, path, size in rows:
+            for sha256, path, size, is_changed in rows:
                 if path not in self._said:
-                    yield Difference(self._what_of(path, sha256, size), "original", path, {"file_hash": sha256})
+                    what = self._what_of(path, sha256, size, living="meanwhile" if is_changed else "stays")
+                    yield Difference(what, "original", path, {"file_hash": sha256})
 
-    def _what_of(self, path: str, sha256: str, size: int) -> What:
-        on_disk = from_ledger(path)
-        verdict = self._vault.verdict(on_disk, sha256, size) if is_path(on_disk) else None
-        match verdict:
-            case None | Gone():
+    def _what_of(self, path: str, sha256: str, size: int, *, living: What) -> What:
+        """What is to be said of a row whose path the rebuild has not found right. `living`: where it is."""
+        question = Question(from_ledger(path), sha256, size)
+        if not is_path(question.final_path):
+            return "gone"
+        match self._verdicts.get(question) or self._vault.verdict(*question):
+            case Gone():
                 return "gone"
             case Rotten():
                 return "other bytes"
-            case _:  # it could not be read, or came to be right meanwhile
+            case Living():
+                return living
+            case _:  # it could not be read
                 return "stays"
 
     # Writing
@@ -286,6 +327,8 @@ class Originals:
                 ids=[id_ for id_, _ in tags],
                 tags=[tag for _, tag in tags],
             )
+        for row, _ in kept.new:
+            make_read_only(self._vault, row["final_path"])
         kept.note_page()
 
     def _run(self, statement: str, **values: Any) -> Any:

@@ -1,4 +1,4 @@
-"""In which state each file was when its row beside the ledger was made: a run that goes on reads again what has changed.
+"""In which state each file was read for its row beside the ledger: a run that goes on reads again what has changed.
 
 Of the place beside the ledger (`beside.py`); without a schema's name in a session that looks there first.
 """

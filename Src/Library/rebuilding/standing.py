@@ -1,4 +1,4 @@
-"""Files of the vault of which a rebuild's rows speak: whether they stand there, and what is due to those that get a row."""
+"""Files of the vault of which a rebuild's rows speak: whether they stand there, and what those get that are added."""
 
 from __future__ import annotations
 

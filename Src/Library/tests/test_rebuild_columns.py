@@ -13,6 +13,8 @@ from Src.Testing.examples import examples
 SOURCES = ("exif:DateTimeOriginal", "sidecar:xmp:DateTimeOriginal", "takeout:photoTakenTime", "person")
 GUESSES = ("filename", "mtime", "arrival")
 DATE = ("captured_at", "captured_at_offset", "date_source", "date_precision")
+SPOKEN_OF = {"is_hidden": "hidden", "rotation": "rotation", "is_motion_photo": "no field"}
+DECIDED = st.sets(st.sampled_from(("hidden", "rotation")))
 DAYS = ("2001-02-03", "2004-05-06")
 
 
@@ -26,23 +28,41 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
         "date_source": draw(st.sampled_from((*SOURCES, *GUESSES))),
         "has_errors": draw(st.booleans()),
         "is_hidden": draw(st.booleans()),
+        "is_motion_photo": draw(st.booleans()),
+        "file_size": draw(st.sampled_from((1, 2))),
+        "rotation": draw(st.sampled_from((0, 90))),
     }
 
 
-@given(rows(), rows())
+@given(rows(), rows(), DECIDED)
 @settings(max_examples=examples(300))
-def test_a_value_gives_way_to_another_and_never_to_nothing(old: dict[str, Any], new: dict[str, Any]) -> None:
-    merged = merge(old, new)
+def test_a_value_gives_way_to_another_and_never_to_nothing(
+    old: dict[str, Any], new: dict[str, Any], decided: set[str]
+) -> None:
+    merged = merge(old, new, decided)
     assert not merged.taken.keys() & merged.stays.keys()
+    is_well_again = old["has_errors"] and not new["has_errors"]
     for column, value in merged.taken.items():
         assert value == new[column] != old[column]
-        assert value is not None or column in DATE
+        assert value is not None or column in DATE or (column == "error_message" and is_well_again)
+        assert value or column not in SPOKEN_OF or SPOKEN_OF[column] in decided
     for column in COMPARED:
-        if column not in (*DATE, "final_path") and new[column] is not None and new[column] != old[column]:
-            assert column in merged.taken or (column == "has_errors" and old[column])
+        if column not in (*DATE, *SPOKEN_OF, "final_path") and new[column] not in (None, old[column]):
+            assert column in merged.taken or (new["has_errors"] and not old["has_errors"])
     taken = {**old, **merged.taken}
-    assert merge(taken, new).taken == {}, "once it is in place, nothing more is to be done"
+    assert merge(taken, new, decided).taken == {}, "once it is in place, nothing more is to be done"
     assert merge(old, old) == ({}, {})
+
+
+@given(rows(), rows(), DECIDED)
+@settings(max_examples=examples(100))
+def test_a_reading_that_failed_replaces_nothing_but_the_size(
+    old: dict[str, Any], new: dict[str, Any], decided: set[str]
+) -> None:
+    merged = merge(old | {"has_errors": False}, new | {"has_errors": True}, decided)
+    assert merged.taken.keys() <= {"file_size"} and "has_errors" in merged.stays
+    well = merge(old | {"has_errors": True, "error_message": 3}, new | {"has_errors": False}, decided)
+    assert (well.taken["has_errors"], well.taken["error_message"]) == (False, new["error_message"])
 
 
 @given(rows(), rows())

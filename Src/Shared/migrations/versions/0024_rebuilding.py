@@ -40,17 +40,23 @@ def upgrade() -> None:
                 END LOOP;
                 EXECUTE format('CREATE TABLE %I.was '
                     '(kind text, key text, digest text, PRIMARY KEY (kind, key))', beside);
+                EXECUTE format('CREATE TABLE %I.read_files (path text PRIMARY KEY, size bigint NOT NULL, '
+                    'mtime_ns bigint NOT NULL, ctime_ns bigint NOT NULL, is_met boolean NOT NULL)', beside);
                 EXECUTE format('CREATE TABLE %I.kept (seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, '
                     'kind text NOT NULL, key text NOT NULL, before jsonb, after jsonb)', beside);
                 EXECUTE format('CREATE TABLE %I.state ('
                     'is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row), '
-                    'schema_revision text NOT NULL, begun_at timestamptz, placed_at timestamptz)', beside);
+                    'schema_revision text NOT NULL, begun_at timestamptz, placed_at timestamptz, '
+                    'trusted boolean NOT NULL DEFAULT false, decided_seq bigint NOT NULL DEFAULT 0, '
+                    'placed_seq bigint NOT NULL DEFAULT 0)', beside);
                 EXECUTE format('INSERT INTO %I.state (schema_revision) '
                     'SELECT version_num FROM alembic_version', beside);
             END IF;
             EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', beside, session_user);
-            EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO %I', beside, session_user);
-            EXECUTE format('GRANT ALL ON ALL SEQUENCES IN SCHEMA %I TO %I', beside, session_user);
+            -- (no triggers: what `forget_rebuilt` asks here it asks as the owner)
+            EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA %I TO %I',
+                beside, session_user);
+            EXECUTE format('GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA %I TO %I', beside, session_user);
             RETURN beside;
         END $$
         """
@@ -65,7 +71,8 @@ def upgrade() -> None:
         END $$
         """
     )
-    # Only what a rebuild has noted as added, and only while it is as it was added.
+    # Only what a rebuild has noted as added, and only while it is as it was added. Whoever may rebuild can write any
+    # such note, but take no event away: an original that ever came by another way keeps its row.
     belonging = "\n".join(
         f"DELETE FROM {table} WHERE asset_id = ANY (ARRAY(SELECT id FROM media_assets WHERE file_hash = ANY (gone)));"
         for table in _BELONGING
@@ -78,13 +85,17 @@ def upgrade() -> None:
             {beside}
             gone text[];
         BEGIN
-            EXECUTE format('SELECT array_agg(key) FROM %I.kept WHERE kind = $1 AND before IS NULL AND key = ANY ($2)',
-                beside) INTO gone USING 'original', originals;
+            EXECUTE format('SELECT array_agg(a.file_hash) FROM %I.kept AS k '
+                'JOIN media_assets AS a ON a.file_hash = k.key AND a.final_path = k.after->>$3 '
+                'WHERE k.kind = $1 AND k.before IS NULL AND k.key = ANY ($2) AND EXISTS '
+                '(SELECT FROM ingest_events AS e WHERE e.file_hash = k.key AND e.fate = $4) AND NOT EXISTS '
+                '(SELECT FROM ingest_events AS e WHERE e.file_hash = k.key AND e.fate <> $4)', beside)
+                INTO gone USING 'original', originals, 'final_path', 'rebuilt';
             {belonging}
             DELETE FROM media_assets WHERE file_hash = ANY (gone);
             EXECUTE format('DELETE FROM companions AS c USING %I.kept AS k WHERE k.kind = $1 AND k.before IS NULL '
-                'AND k.key = ANY ($2) AND c.id = (k.after->>$3)::uuid', beside)
-                USING 'companion', companion_ids, 'id';
+                'AND k.key = ANY ($2) AND c.id = (k.after->>$3)::uuid AND c.final_path = k.after->>$4', beside)
+                USING 'companion', companion_ids, 'id', 'final_path';
             EXECUTE format('DELETE FROM asset_relations AS r USING %I.kept AS k WHERE k.kind = $1 AND k.before IS NULL '
                 'AND k.key = ANY ($2) AND (r.kind, r.from_hash, r.to_hash) = '
                 '(k.after->>$3, k.after->>$4, k.after->>$5)', beside)
