@@ -172,6 +172,6 @@ def test_an_original_that_somebody_removes_is_told(factory: Factory) -> None:
         [problem] = status["originals"]["problems"]
         assert problem["path"] == str(first.relative_to(factory.storage))
         words = factory.run("status").out
-        assert str(first.relative_to(factory.storage)) in words and "./factory import FILE" in words
+        assert str(first.relative_to(factory.storage)) in words and "./factory verify --restore-from FOLDER" in words
     factory.originals.rename(factory.storage / "away")
     assert "VAULT IS NOT THERE" in factory.run("find", "2.jpg").out

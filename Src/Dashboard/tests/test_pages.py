@@ -413,7 +413,7 @@ def test_problems_tells_of_originals_that_are_gone_and_of_rows_that_are_refused(
     originals, refused = page.dataframe
     assert list(originals.value["Photo"]) == [HOSTILE, "Originals/2024/2024-05-01/a.jpg"]
     assert list(originals.value["Is"]) == ["gone", "writable"]
-    assert "import FILE" in originals.value["What to do"][0]
+    assert "verify --restore-from FOLDER" in originals.value["What to do"][0]
     assert list(refused.value["Reason"]) == ["out of range"]
     assert "./factory retry" in texts(page)
 
