@@ -78,7 +78,7 @@ def test_the_trash_asks_for_the_copies_of_today(copied: CopyBench) -> None:
     def has_copy() -> list[bool]:
         meant = read_selection("*", copied.settings.zone, datetime.now(UTC))
         with copied.sessions() as session:
-            return [bool(row[6]) for row in session.execute(in_trash(meant))]
+            return [bool(row[-1]) for row in session.execute(in_trash(meant)).tuples()]
 
     do("remove")
     assert has_copy() == [True]

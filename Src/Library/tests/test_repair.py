@@ -29,6 +29,7 @@ from Src.Library.vault_folder import VaultFolder
 from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.database import Database
 from Src.Shared.disk.files import FileState
+from Src.Shared.disk.locks import lock_now
 from Src.Shared.ledger_text import to_ledger
 from Src.Shared.settings import Settings
 
@@ -536,7 +537,7 @@ def test_a_staged_file_of_a_living_run_stays(bench: Bench) -> None:
 def test_a_file_that_another_run_removes_before_it_is_locked_is_made_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = staging.lock_now, []
+    real, calls = lock_now, []
 
     def lock(fd: int) -> bool:
         calls.append(fd)
