@@ -103,7 +103,7 @@ class CopyRun:
         except CopyTrouble as trouble:
             self.done.trouble = str(trouble)
         except (FileRefused, NotThere, OSError) as error:  # of what is more than one file
-            logger.exception("%s", self._copy.name)
+            logger.warning("%s: cannot go on: %r", self._copy.name, error)
             self.done.trouble = f"{target.name}: cannot go on: {str(error) or 'something of it is gone'}"
         finally:
             os.close(originals)
