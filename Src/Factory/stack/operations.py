@@ -30,7 +30,8 @@ def run_operations(stack: Stack, *, words: Sequence[str], as_json: bool) -> int:
         flags = {name: bool(one["parameters"].get(name)) for name in ("missing", "trust_cache", "dry_run")}
         run_factory(librarian, REBUILD.name, REBUILD.words({**flags, "undo": False, "as_json": as_json}))
     if one["kind"] == "verify":
-        given = {"quick": False, "restore_from": None, "accept_moves": False, "as_json": as_json, **one["parameters"]}
+        not_asked = {"quick": False, "restore_from": None, "accept_moves": False, "events": False, "accept": None}
+        given = {**not_asked, "as_json": as_json, **one["parameters"]}
         if given["restore_from"] is not None:
             given["restore_from"] = on_host(given["restore_from"], librarian)
             if VERIFY.paths(given):

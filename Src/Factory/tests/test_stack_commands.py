@@ -454,6 +454,7 @@ IN_A_CONTAINER = {
         *(["--json", "--sample", "3000", "--restore-from", "a copy"], "librarian"),
         "verify --sample=3000 --restore-from=a copy --json",
     ),
+    "certificate": (["--json", "IMG 1"], "librarian", "certificate --json -- IMG 1"),
     "rebuild": (["--dry-run", "--missing"], "librarian", "rebuild --missing --dry-run"),
     "phone": ([], "service-monitor", "phone"),
     "operations": (["--json", "cancel", "0123abcd"], "librarian", "operations --json -- cancel 0123abcd"),
@@ -502,7 +503,7 @@ def test_wrong_words_never_reach_a_container(project: Project, name: str) -> Non
         done = project.run(name, "--nonsense")
         assert (done.returncode, done.stdout) == (2, "")
         stack = BY_NAME[name].stack
-    assert (stack.why if isinstance(stack, Refused) else f"Usage: factory {name} ") in done.stderr
+        assert (stack.why if isinstance(stack, Refused) else f"Usage: factory {name} ") in done.stderr
 
 
 def imported(project: Project, *arguments: str | Path) -> tuple[list[str], list[dict[str, Any]], dict[str, Any]]:
