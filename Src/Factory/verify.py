@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from Src.Factory import report
+from Src.Factory.lists import write_lists
 from Src.Factory.operate import absolute, looking, operating, say_stopped
 from Src.Factory.problems import Problem
 from Src.Factory.progress import progress_shown
@@ -88,6 +89,8 @@ def run_verify(
             except (SourceTrouble, VaultTrouble) as trouble:
                 if trouble is not verify.trouble:
                     raise
+            if repair is not None:  # what was put right is an event, which is sealed now
+                write_lists(settings, database)
             lists: CheckedManifests | None = None
             if done.is_searched and done.is_complete and not stopped:
                 vault = Vault(settings.storage)

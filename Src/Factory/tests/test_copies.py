@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from sqlalchemy import text
 
 from Src.Factory import copies, receipts
 from Src.Factory.batch import run_import
+from Src.Factory.certificate import run_certificate
 from Src.Factory.problems import Problem
 from Src.Factory.verify import run_verify
 from Src.Library.custody.copies.trouble import CopyTrouble
@@ -131,6 +133,11 @@ def test_what_is_wrong_is_restored_from_a_copy(
     code, said = verify()
     assert (code, said["restored"], said["trouble"]) == (ExitCode.WELL, names[:2], ""), said["why"]
     assert [path.read_bytes() for path in paths] == was
+    name = hashlib.sha256(was[0]).hexdigest()
+    assert (
+        run_certificate(factory, name=name, page=None, as_json=True) == ExitCode.WELL
+    )  # that it was restored is sealed
+    assert "restored" in json.loads(capsys.readouterr().out)["events"][-1]["line"]
     paths[1].unlink()
     for path in disk.rglob(paths[1].name):
         path.unlink()
