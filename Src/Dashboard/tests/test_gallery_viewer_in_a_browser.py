@@ -319,6 +319,16 @@ def test_who_followed_a_link_to_a_month_is_where_they_were_after_a_reload(page: 
     page.reload()
     last.wait_for()
     _comes_to(last, before)
+    page.get_by_role("combobox", name="Which photos").select_option(label="Favourites")
+    page.get_by_text("1 photo", exact=True).wait_for()
+    page.go_back()
+    page.get_by_text("46 photos", exact=True).wait_for()
+    _comes_to(last, before)
+    page.goto(f"{gallery_address}/map")
+    page.get_by_role("heading", name="Map").wait_for()
+    page.goto(f"{gallery_address}/gallery?at=2023-08")
+    newest = page.get_by_role("button", name="Choose all of Thursday, 10 Aug 2023")
+    wait_until(lambda: 0 <= newest.evaluate(place) < 300, what="the month's newest day is at the top")
 
 
 def test_the_years_lead_anywhere(page: Any) -> None:

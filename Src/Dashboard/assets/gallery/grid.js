@@ -96,6 +96,7 @@ class Grid {
       y = this.tops[number] + (place.n === undefined ? headOf(shape, place.day) : offsetOf(shape, place));
     }
     this.goTo(y);
+    this.went = { place, top: this.top };
   }
 
   goTo(y) {
@@ -136,7 +137,8 @@ class Grid {
     if (!this.feed || !width || (width === this.width && this.height === this.scroller.clientHeight)) return;
     this.height = this.scroller.clientHeight;
     if (width !== this.width) {
-      const place = this.place();
+      // Where nobody has scrolled since, that place is still meant: what stands at the top now is of another layout.
+      const place = this.top === this.went.top ? this.went.place : this.place();
       this.width = width;
       for (const one of this.feed.portions) {
         one.shape = null;
