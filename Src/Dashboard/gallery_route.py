@@ -67,7 +67,7 @@ def _as_json(found: Any) -> str:
 
 
 def _days(request: Request) -> str:
-    """With the first photos, where some are wanted: then who looks at the beginning waits for one answer only."""
+    """The days; with `limit`, the first photos too, so that a viewer who begins at the top waits for one answer."""
     looked, limit = _looked(request), _limit(request, 0)
     days = gallery.days(*looked)
     if not limit:

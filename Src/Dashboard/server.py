@@ -185,7 +185,7 @@ def _get_ready() -> None:
     try:
         resources.ledger()
         addresses.import_all()
-    except Exception:  # whoever opens that page is told why
+    except Exception:  # that page shows why when a viewer opens it
         logger.exception("pages could not be loaded before the first viewer comes")
 
 

@@ -364,7 +364,7 @@ class InboxService:
             self._watcher.put_back(one.file)
 
     def _reload(self) -> None:
-        """A person who asks for a retry changes the rows of held files: reads them again."""
+        """Reads the rows of held files again: a person who asks for a retry changes them."""
         now = self._watcher.steady_time()
         if now - self._loaded_at >= _RELOAD_INTERVAL:
             self._loaded_at = now
@@ -446,7 +446,7 @@ class InboxService:
         now = self._watcher.steady_time()
         if now - self._damaged_at >= _LOOK_INTERVAL:
             self._damaged_at = now
-            with suppress(OSError):  # the vault's own trouble is told
+            with suppress(OSError):  # the loop reports the vault's own trouble
                 self._damaged_count = len(self._librarian.vault.damaged.listed())
         return self._damaged_count
 

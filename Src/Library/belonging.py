@@ -125,12 +125,12 @@ class Belonging:
         return anew
 
     def restored(self, database: Database) -> str | None:
-        """A person has put a backup in the ledger's place: the vault is told where its ledger is now.
+        """Notes in the vault where its ledger is now, after a person has put a backup in the ledger's place.
 
         Returns the sentence where the backup is not this vault's. Raises LedgerUnavailable, VaultTrouble.
         """
         marker = self._marker()
-        if marker is None:  # a vault that is not there is told by whoever files next
+        if marker is None:  # the next filing reports a vault that is not there
             return None
         verdict, ledger = self._verdict(database, marker)
         if isinstance(verdict, Refused):

@@ -167,7 +167,7 @@ def verdict_on(
 def trouble_of(marker: Marker | None, ledger: LedgerSide, verdict: uuid.UUID | Refused | None) -> str | None:
     """The sentence where they do not belong together."""
     if marker is None and ledger.has_originals:
-        return None  # the vault is not there, and that is told as such
+        return None  # the vault is not there, which the caller reports
     return verdict.reason if isinstance(verdict, Refused) else None
 
 

@@ -56,7 +56,7 @@ class SamePictures:
     def find(self, file: int, picture: Picture) -> str | None:
         """Where an original with the pixels of an open file stands, relative to the storage root.
 
-        None: there is none among those that are alike, or nobody can tell. An original counts that is what was filed:
+        None: there is none among those that are alike, or it is not known. An original counts that is what was filed:
         with no finding, and by its bytes.
         """
         asked = picture._asdict() | {"name": to_ledger(picture.name), "most": _MOST_CANDIDATES}

@@ -1,4 +1,4 @@
-"""A Librarian that stands still says so, names who keeps it, and ends when it is told to. Real locks, real signals."""
+"""A Librarian that stands still reports it, names the process that blocks it, and ends at a signal. Real locks."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Scene:
             self.aside.rename(self.album)
 
     def snapshot(self) -> dict[str, tuple[Any, ...]]:
-        """All that a program could change of the tree outside; the ctime tells of every change of a file or folder."""
+        """All that a program could change of the tree outside; the ctime shows every change of a file or folder."""
         found: dict[str, tuple[Any, ...]] = {}
         for path in (self.outside, *sorted(self.outside.rglob("*"))):
             status = os.lstat(path)

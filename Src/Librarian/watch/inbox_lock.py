@@ -44,7 +44,7 @@ class InboxLock:
         return True
 
     def stranger(self) -> str | None:
-        """Who holds the lock, where that is no Librarian: its program and process id. None: one, or nobody can say."""
+        """Program and process id of the lock's holder, if that is no Librarian. None: it is one, or is not known."""
         with suppress(OSError):
             fd = os.open(self._inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -56,9 +56,9 @@ class InboxLock:
         return None
 
     def note(self) -> None:
-        """Says beside the vault who holds it: anybody may lock the folder, but only a Librarian writes this.
+        """Writes this process's id beside the vault: any process may lock the folder, only a Librarian writes this.
 
-        To be said again once the vault is there.
+        To be called again once the vault is there.
         """
         with suppress(OSError):  # of a vault that does not exist yet, for instance
             fd = open_lock(self._fallback)

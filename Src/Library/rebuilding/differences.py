@@ -31,7 +31,7 @@ CHANGES: tuple[What, ...] = ("added", "corrected")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One row that the vault tells otherwise than the ledger. `before`, `after`: the values that differ, by column."""
+    """One row for which vault and ledger differ. `before`, `after`: the values that differ, by column."""
 
     what: What
     kind: Kind

@@ -114,7 +114,7 @@ class Originals:
         )
 
     def _pairs(self, hashes: Sequence[str], *, lock: bool) -> list[_Pair]:
-        if lock:  # whoever decides about one of them waits, or has been waited for
+        if lock:  # a decision about one of them waits for this, or this for it
             self._run(
                 "SELECT id FROM media_assets WHERE file_hash = ANY (CAST(:hashes AS text[])) ORDER BY id FOR UPDATE",
                 hashes=list(hashes),
@@ -201,7 +201,7 @@ class Originals:
         if old is None:
             yield self._judge_missing(pair, moving, place)
             return
-        if pair.is_changed:  # since the rebuild began: whoever did knows more
+        if pair.is_changed:  # since the rebuild began: that change is newer
             yield Difference("meanwhile", "original", old["final_path"])
             return
         merged = merge(old, new, pair.decided)

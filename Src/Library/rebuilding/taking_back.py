@@ -64,7 +64,7 @@ class TakingBack:
                 "nothing to undo: no rebuild has changed the database, or it was undone, or the tables are of a later "
                 "version since"
             )
-        self._run(  # whoever decides about one of them waits, or has been waited for
+        self._run(  # a decision about one of them waits for this, or this for it
             "SELECT a.id FROM media_assets AS a WHERE a.file_hash IN (SELECT key FROM {beside}.kept "
             "WHERE kind IN ('original', 'word')) OR a.id IN (SELECT (after->>'asset_id')::uuid FROM {beside}.kept "
             "WHERE kind = 'album item') ORDER BY a.id FOR UPDATE OF a"

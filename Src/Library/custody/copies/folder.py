@@ -161,7 +161,7 @@ class FolderTarget:
                             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
                         else:
                             rename_unless_taken_at(folder, temporary, folder, name)
-                    except OSError as error:  # what stands there is read back by whoever asked, and believed by that
+                    except OSError as error:  # the caller reads back what stands there, and believes that
                         if error.errno != errno.EEXIST and error.errno not in _OF_ONE_FILE:
                             raise
                         if error.errno != errno.EEXIST:

@@ -1,4 +1,4 @@
-"""The page that lies in a copy, for whoever finds it."""
+"""The page in a copy that explains it to a finder."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class S3Target:
         """Nothing stays open."""
 
     def check_here(self) -> None:
-        """By its marker, which is asked for by whoever calls this."""
+        """The caller asks for its marker."""
 
     def stored(self, path: str) -> Stored | None:
         try:
@@ -124,7 +124,7 @@ class S3Target:
                             chunk_size=max(_PART, size // 9000),
                             max_concurrency=_AT_ONCE,
                         )
-                except AlreadyExistsError:  # what stands there is read back by whoever asked, and believed by that
+                except AlreadyExistsError:  # the caller reads back what stands there, and believes that
                     pass
 
     def settle(self) -> None:

@@ -162,7 +162,7 @@ class SftpTarget:
             try:
                 with self._asking("write", path):
                     self._give_name(path, replaces=replaces)
-            except FileRefused as error:  # whoever reads it back sees that it is not there
+            except FileRefused as error:  # the reading back shows that it is not there
                 logger.warning("%s/%s: %s", self.name, to_ledger(path), error)
                 with contextlib.suppress(*_LOST):
                     self._sftp.remove(self._temporary(path))
@@ -176,7 +176,7 @@ class SftpTarget:
             self._sftp.rename(temporary, final)
         except OSError as error:
             try:
-                self._sftp.lstat(final)  # what stands there is read back by whoever asked, and believed by that
+                self._sftp.lstat(final)  # the caller reads back what stands there, and believes that
             except FileNotFoundError:
                 raise error from None
             self._sftp.remove(temporary)

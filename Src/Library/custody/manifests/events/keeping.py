@@ -1,4 +1,4 @@
-"""Seals events and has the signed lists say so, for whoever has the manifests open.
+"""Seals events and puts the last seal into the signed lists, while the manifests are open.
 
 First the seals are committed, then their last one goes into the list of the day. Whoever is killed in between leaves a
 head that is not signed yet, which the next one signs. So every head in the lists was in the ledger at that time: one

@@ -1,4 +1,4 @@
-"""Seals what waits, a step at a time. Each step is one transaction; nobody who writes events waits for it.
+"""Seals the events that wait, a step at a time. Each step is one transaction, and no writer of events waits for it.
 
 The queue's order is that of writing: what was committed before another event was written stands before it there, and is
 seen whenever that one is. So a step may take the first that it sees, whatever is committed behind them or among them.
