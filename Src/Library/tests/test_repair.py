@@ -27,6 +27,7 @@ from Src.Library.tests.verify_bench import COUNT, FULL, QUICK, Bench, filled
 from Src.Library.vault import Vault
 from Src.Library.vault_folder import VaultFolder
 from Src.Library.vault_trouble import VaultTrouble
+from Src.Library.verdict import Unknown
 from Src.Shared.database import Database
 from Src.Shared.disk.files import FileState
 from Src.Shared.disk.locks import lock_now
@@ -334,6 +335,27 @@ def test_killed_at_any_step_the_next_run_ends_right(
     assert [(path, fate) for path, fate, _ in events(bench)] == [(bench.paths[1], "restored")]
     assert len(aside(bench)) == 1, "what stood there is never lost"
     assert bench.findings() == {}
+
+
+def test_what_cannot_be_looked_at_after_a_kill_keeps_its_note(
+    bench: Bench, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal says nothing of what was done: its event is written when the place can be looked at."""
+    flip_a_bit(bench.at(1))
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Repairer, "_tell", killed)
+        with pytest.raises(Killed):
+            restored(bench, mirror)
+    with monkeypatch.context() as patch:
+        patch.setattr(Vault, "verdict", lambda *_: Unknown("it cannot be read: Permission denied"))
+        restored(bench, mirror)
+    assert events(bench) == []
+    assert restored(bench, mirror).is_well
+    assert [(path, fate) for path, fate, _ in events(bench)] == [(bench.paths[1], "restored")]
 
 
 def test_a_full_disk_changes_nothing(bench: Bench, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:

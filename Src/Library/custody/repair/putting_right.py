@@ -265,6 +265,8 @@ class Repairer:
             note.unlink()
             return
         verdict = self._vault.verdict(path, sha256, size)
+        if isinstance(verdict, Unknown):  # the next run asks again: it may stand there
+            return
         if isinstance(verdict, Living) and verdict.state.inode == inode:
             self._tell(note)
             return
