@@ -227,7 +227,7 @@ class CopyRun:
                 self._target.move(one.path, f"{self._aside('Earlier')}/{one.path}")
 
     def _aside(self, folder: str) -> str:
-        return f"{folder}/{self._began:%Y-%m-%dT%H%M%SZ}"
+        return f"{folder}/{self._began:%Y-%m-%dT%H%M%S.%fZ}"  # no two runs have the same
 
     def _is_there(self, wanted: Wanted) -> bool:
         there = self._rows.at(self._copy.id, wanted.path)
