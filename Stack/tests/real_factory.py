@@ -113,6 +113,7 @@ class Factory:
         own["FACTORY_DB_DATA"] = str(self.data / "factory-db-data")  # root's would be elsewhere, see test_modes.py
         own["DASHBOARD_PORT"] = "0"  # many factories run at once; those that want one set its port
         own["DOCKER_CONTEXT"] = "none"  # whether a Docker Engine is quick to say what runs is none of theirs
+        own["DISK_WARNING"] = own["DISK_ERROR"] = "0"  # nor how full its disk is
         own["METADATA_TIME_LIMIT"] = "120"  # nor how long ExifTool takes on a machine that stands still
         return {**kept, **own, **self.environment, **(more or {})}
 

@@ -123,6 +123,8 @@ class Stack:
             "PGID": str(group),
             "TZ": "Europe/Berlin",
             "STABILITY_DELAY": "0.5",
+            "DISK_WARNING": "0",  # how full this machine's disk is decides nothing
+            "DISK_ERROR": "0",
             "REST_WITHOUT_LEASE": "5",
             "MIN_FILE_AGE": "0.2",
             "HEARTBEAT_INTERVAL": "5",

@@ -165,8 +165,8 @@ def test_what_came_while_nothing_ran_is_filed_at_the_start(factory: Factory) -> 
     for number in range(20):
         (factory.inbox / f"{number}.jpg").write_bytes(unique_jpeg(number))
     with up(factory):
-        wait_until(lambda: factory.asked("SELECT count(*) FROM media_assets") == [(20,)], LIMIT)
-    assert list(factory.inbox.iterdir()) == []
+        wait_until(lambda: list(factory.inbox.iterdir()) == [], LIMIT, "all have left the inbox")
+        assert factory.asked("SELECT count(*) FROM media_assets") == [(20,)]
 
 
 def test_up_takes_a_relative_folder_of_any_name_from_where_it_is_called(factory: Factory) -> None:
