@@ -43,7 +43,8 @@ def small_filesystem(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small
         needed = [*maker[:1], *(["mount.exfat-fuse"] if kind == "exfat-fuse" else [])]
         if missing := [name for name in needed if shutil.which(name) is None]:
             pytest.skip(f"{missing[0]} is not installed")
-        folder = tmp_path_factory.mktemp(kind)
+        folder = tmp_path_factory.mktemp(kind) / kind  # nothing else is beside it
+        folder.mkdir()
         if kind == "tmpfs":
             _or_skip("mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(folder))
             mounts.append((folder, None))

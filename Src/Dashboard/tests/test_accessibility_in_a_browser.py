@@ -108,6 +108,7 @@ WATCH = """() => {
         if (document.getAnimations().some((one) => one.playState === "running")) return;
         looks.push([...document.querySelectorAll("[data-testid=stMain] *")]
             .filter((part) => part.checkVisibility() && getComputedStyle(part).opacity < 0.5)
+            .filter((part) => !part.ownerSVGElement)  // a chart hides words that would overlap
             .map((part) => part.outerHTML.slice(0, 200)));
     }, 100);
 }"""

@@ -89,6 +89,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ports = {name: stack.enter_context(reserved_port()) for name in names}
         grpc = {f"{name}.grpc": stack.enter_context(reserved_port()) for name in names if name != "webdav.port"}
         options = [f"-{name}={port}" for name, port in {**ports, **grpc}.items()]
+        options += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # what nobody asks for may find its port taken
         command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false"]
         log = stack.enter_context(open(folder / "log", "wb"))
         process = subprocess.Popen(
