@@ -124,12 +124,12 @@ def gallery(
 
 
 def places_map(*, key: str, view: View | None = None, height: int = 520) -> tuple[Area | None, View | None]:
-    """The places of all photos, clustered, begun at a view (or around all); the area of the cluster that was just
-    clicked, and the view that somebody has just moved to."""
+    """The places of all photos, clustered, begun at a view (or around all); when somebody has just done something
+    there, the area of the cluster that was clicked last, and the view that was moved to."""
     data = {"height": height, "places": PLACES, "view": view, **_tiles()}
-    found = _map(key=key, data=data, on_area_change=_nothing, on_view_change=_nothing)
-    area: dict[str, int] | None = found.area
-    moved: list[float] | None = found.view
+    place = _map(key=key, data=data, on_place_change=_nothing).place or {}
+    area: dict[str, int] | None = place.get("area")
+    moved: list[float] | None = place.get("view")
     return Area(**area) if area else None, (moved[0], moved[1], moved[2]) if moved else None
 
 

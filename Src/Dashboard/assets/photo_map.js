@@ -6,20 +6,22 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const place = parentElement.querySelector(".map");
   const known = maps.get(place);
   if (known) {
-    known.choose = (area) => setTriggerValue("area", area);
-    known.moved = (view) => setTriggerValue("view", view);
+    known.send = (place) => setTriggerValue("place", place);
     return undefined;
   }
-  const state = {
-    choose: (area) => setTriggerValue("area", area), moved: (view) => setTriggerValue("view", view), gone: false,
-  };
+  const state = { send: (place) => setTriggerValue("place", place), area: null, view: null, gone: false };
   maps.set(place, state);
+  const onBack = () => {
+    state.area = state.view = null; // the address counts
+  };
+  addEventListener("popstate", onBack);
   place.style.height = `min(${data.height}px, 62vh)`;
   show(place, data, state).catch(() => {
     place.textContent = "The map cannot be loaded.";
   });
   return () => {
     state.gone = true;
+    removeEventListener("popstate", onBack);
     state.size?.disconnect();
     state.map?.stop().remove();
     clearTimeout(state.rest); // a map that is stopped comes to rest
@@ -32,11 +34,18 @@ async function show(place, data, state) {
     mapIn(place, data, state), json(data.places), script("supercluster.min.js"),
   ]);
   if (state.gone) return;
-  drawPlaces(map, points, data.view, (area) => state.choose(area));
+  drawPlaces(map, points, data.view, (area) => tell(state, { area }));
   map.on("moveend", () => {
     clearTimeout(state.rest);
     state.rest = setTimeout(() => rest(map, state), REST);
   });
+}
+
+// Each time, all that a person has done here: the page may not have answered yet, and what it is told anew ends what it
+// does for the time before.
+function tell(state, done) {
+  Object.assign(state, done);
+  state.send({ area: state.area, view: state.view });
 }
 
 // Where the map is goes into the page's address when it rests: in place of where it was, so that Back leaves the map.
@@ -49,7 +58,7 @@ function rest(map, state) {
   address.searchParams.set("at", view.join("_"));
   if (address.href === location.href) return;
   history.replaceState({}, "", address);
-  state.moved(view);
+  tell(state, { view });
 }
 
 // To cluster each place of a large library takes a browser a second. From afar it is enough to know them by cells of

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from Src.Dashboard.components import MAP_SCRIPT
-from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT
+from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT, RESTS
 from Src.Shared.settings import PROJECT_ROOT, Settings
+from Src.Testing.patience import wait_until
 
 pytestmark = pytest.mark.needs_programs
 
@@ -46,8 +47,8 @@ def test_a_page_shows_photos_and_the_gallery_all_it_knows(page: Any, address: st
     photo.wait_for()
     wide = "[...document.querySelectorAll('.pf-strip img')].filter((one) => one.naturalWidth === 400)"
     page.wait_for_function(f"new Set({wide}.map((one) => one.src)).size === 2")
-    assert len(list((library.storage / "Derivatives" / "Thumbnails").glob("*/*.jpg"))) == 2
-    assert len(list((library.storage / "Derivatives" / "Thumbnails").glob("*/*.none"))) == 1
+    thumbnails = library.storage / "Derivatives" / "Thumbnails"
+    wait_until(lambda: [len(list(thumbnails.glob(kind))) for kind in ("*/*.jpg", "*/*.none")] == [2, 1])
     photo.click()
     page.wait_for_function("document.querySelector('.pswp__item[aria-hidden=false] .pswp__img')?.naturalWidth === 640")
     page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
@@ -71,6 +72,35 @@ def test_the_map_shows_where_photos_were_taken(page: Any, address: str) -> None:
     photo.click()
     page.locator(".pswp__caption", has_text=HOSTILE).wait_for()
     assert "q=near" in page.url
+
+
+def test_a_page_that_answers_late_shows_what_was_clicked(page: Any, address: str) -> None:
+    """The map has come to rest, and said so, before the answer to the click is here."""
+    held: list[Any] | None = None
+
+    def between(route: Any) -> None:
+        server = route.connect_to_server()
+
+        def answer(message: Any) -> None:
+            if held is None:
+                route.send(message)
+            else:
+                held.append((route, message))
+
+        server.on_message(answer)
+
+    page.route_web_socket(re.compile("_stcore/stream"), between)
+    page.goto(f"{address}/map")
+    page.locator(".cluster").wait_for()
+    page.wait_for_function(RESTS)
+    held = []
+    page.locator(".cluster").click()
+    page.wait_for_url("**/map?at=*")
+    late, held = held, None
+    for route, message in late:
+        route.send(message)
+    page.locator(".pf-strip a").wait_for()
+    page.wait_for_function("location.search.includes('at=') && location.search.includes('area=')")
 
 
 def test_tiles_are_asked_for_only_where_they_are_set(browser: Any, library: Settings) -> None:
