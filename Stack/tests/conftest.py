@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The stack's tests run in two processes: those of the one stack, and those that have stacks of their own."""
     for item in items:
         if item.get_closest_marker("stack") and isinstance(item, pytest.Function):
-            item.add_marker(pytest.mark.timeout(BUILD_LIMIT + 300))  # the first of them builds the images
+            # The first of each process builds the images, or waits for them; and each has its own long waits.
+            item.add_marker(pytest.mark.timeout(BUILD_LIMIT + 900))
             item.add_marker(pytest.mark.xdist_group("stack" if "stack" in item.fixturenames else "stacks beside"))
 
 
