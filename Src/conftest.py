@@ -114,6 +114,8 @@ def factory_settings(tmp_path: Path, ledger_server: EmbeddedPostgres) -> Iterato
             "SCAN_INTERVAL": "1",
             "HEARTBEAT_INTERVAL": "1",
             "METADATA_TIME_LIMIT": str(PATIENCE),
+            "DISK_WARNING": "0",  # how full this machine's disk is decides nothing
+            "DISK_ERROR": "0",
             "TZ": "Europe/Berlin",
         },
         env_file=tmp_path / "no.env",

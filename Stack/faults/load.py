@@ -48,6 +48,8 @@ class Load:
 
     def lose_an_original(self) -> None:
         """An original is removed from the vault by somebody's mistake, and the same photo comes once more."""
+        if not self._recent:
+            return
         content = self._chance.choice(self._recent)
         sha256 = hashlib.sha256(content).hexdigest()
         for (final_path,) in self._factory.asked("SELECT final_path FROM media_assets WHERE file_hash = %s", sha256):

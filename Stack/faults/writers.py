@@ -48,7 +48,7 @@ SHORT_SHARES = ("events", "another user", "root", "the owner")
 _QUIET = {"LOG_LEVEL": "WARNING"}
 _SHORT_DELAY = {**_QUIET, "STABILITY_DELAY": "0.5", "MIN_FILE_AGE": "0.2", "SCAN_INTERVAL": "1"}
 # A file made without a name, and linked into place, is not seen being closed: it waits for the last of these.
-_OTHERS = {**_SHORT_DELAY, "REST_WITHOUT_LEASE": "0.5", "LEAVING_GRACE_WITHOUT_LEASE": "30"}
+_OTHERS = {**_SHORT_DELAY, "REST_WITHOUT_LEASE": "0.5", "LEAVING_GRACE_WITHOUT_LEASE": "120"}
 PARTS = (
     Part("events", 0.3, 0.5, _SHORT_DELAY),
     Part("polling", 0.15, 0.5, {**_SHORT_DELAY, "WATCH_MODE": "polling"}),

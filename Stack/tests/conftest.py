@@ -21,7 +21,7 @@ from Src.Testing.patience import wait_until
 from Src.Testing.roots_ledgers import no_ledger_is_left_behind as no_ledger_is_left_behind
 from Src.Testing.surroundings import small_filesystem as small_filesystem
 from Stack.tests.real_factory import LIMIT, ROOT, SAMPLES, SHORT_DELAYS, Factory, Forwarder, Row, ask
-from Stack.tests.stack import BUILD_LIMIT, HEALTHY_LIMIT, Stack, engine_problem, other_stack
+from Stack.tests.stack import BUILD_LIMIT, Stack, engine_problem, other_stack
 
 CORPUS = Path(os.environ.get("FACTORY_CORPUS") or ROOT.parent / "shared" / "corpus" / "exif-samples")
 
@@ -31,8 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The stack's tests run in two processes: those of the one stack, and those that have stacks of their own."""
     for item in items:
         if item.get_closest_marker("stack") and isinstance(item, pytest.Function):
-            # The first of each process builds the images, or waits for them; and each has its own long waits.
-            item.add_marker(pytest.mark.timeout(BUILD_LIMIT + 900))
+            item.add_marker(pytest.mark.timeout(1800, func_only=True))  # what fixtures make has limits of its own
             item.add_marker(pytest.mark.xdist_group("stack" if "stack" in item.fixturenames else "stacks beside"))
 
 
@@ -178,7 +177,8 @@ def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
 def stack(images: Stack) -> Iterator[Stack]:
     """The stack of all tests, up and healthy, from nothing. A test leaves it as healthy as it was."""
     try:
-        print(f"everything healthy after {images.up(HEALTHY_LIMIT):.0f} s")
+        took = images.up(BUILD_LIMIT)  # beside all other tests
+        print(f"everything healthy after {took:.0f} s")
         yield images
     finally:
         images.remove()

@@ -54,6 +54,7 @@ KEYS = {
 WATCHING = "SELECT 1 FROM system_status WHERE service_name = 'librarian' AND current_task = 'watching'"
 SHORT_DELAYS = {"STABILITY_DELAY": "0.2", "MIN_FILE_AGE": "0.1", "SCAN_INTERVAL": "1", "REST_WITHOUT_LEASE": "1"}
 LIMIT = 120.0  # seconds that no single step here should ever need, also where a machine stands still for a while
+LAST_HEARTBEAT_LIMIT = 3.0  # seconds that a service waits for its last one; a machine that stands still may lose it
 
 Row = tuple[Any, ...]
 T = TypeVar("T")

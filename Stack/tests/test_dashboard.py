@@ -30,7 +30,7 @@ from Stack.tests.conftest import ExternalLedger, new_ledger
 from Stack.tests.photos import unique_jpeg
 from Stack.tests.real_factory import LIMIT, SAMPLES, SHORT_DELAYS, Factory, Running, unprivileged
 
-pytestmark = [pytest.mark.needs_programs, pytest.mark.xdist_group("dashboard")]
+pytestmark = [pytest.mark.needs_programs, pytest.mark.xdist_group("dashboard"), pytest.mark.timeout(1800)]
 
 PASSWORD = "correct horse battery staple"
 HEARTBEAT = 4  # seconds; late after 6, silent after 12

@@ -20,7 +20,7 @@ from Stack.tests.phone import LIMIT, TAKEN, Phone
 from Stack.tests.photos import photos_in, sha256, unique_jpeg
 from Stack.tests.real_factory import SHORT_DELAYS, Factory, Result
 
-pytestmark = pytest.mark.xdist_group("phone")
+pytestmark = [pytest.mark.xdist_group("phone"), pytest.mark.timeout(1800)]
 
 NAME = "Anna's phone"
 

@@ -75,7 +75,8 @@ def _nobody_is_a_superuser(factory: Factory) -> None:
         assert factory.run("status", "--json").json()["database"]["roles"] == ROLE_OF
         assert "librarian as pf_librarian" in factory.run("status").out
         dump = factory.data / "a.dump"
-        for command in (("status",), ("find", "Canon"), ("retry",), ("backup", dump), ("restore", "--force", dump)):
+        wait_until(lambda: factory.run("status").code == 0, LIMIT, "all have spoken in time")
+        for command in (("find", "Canon"), ("retry",), ("backup", dump), ("restore", "--force", dump)):
             result = factory.run(*command)
             assert result.code == 0, result.err
         # The dashboard comes back when somebody looks at it.

@@ -51,6 +51,17 @@ def run(*arguments: str | Path, text: str = "", **environment: str) -> Result:
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+def status_when_well(*arguments: str) -> Result:
+    """What was late a moment ago, on a busy machine, is no trouble a moment later."""
+
+    def well() -> Result | None:
+        found.append(run("status", *arguments))
+        return found[-1] if found[-1].code == ExitCode.WELL else None
+
+    found: list[Result] = []
+    return wait_until(well, LIMIT, f"status ends well: {found}") or found[-1]
+
+
 @pytest.fixture
 def pictures(stack: Stack) -> Iterator[Path]:
     """A folder of the user's, somewhere on the host."""
@@ -226,7 +237,8 @@ def test_each_call_ends_with_its_code(stack: Stack, pictures: Path, name: str) -
     files["FOLDER"].mkdir()
     files["FOLDER"].chmod(0o777)  # for the container's user
     for words, code in CALLS[name]:
-        result = run(name, *(files.get(word, word) for word in words.split()))
+        given = [files.get(word, word) for word in words.split()]
+        result = status_when_well(*given) if (name, code) == ("status", ExitCode.WELL) else run(name, *given)
         assert result.code == code, f"{name} {words}: {result.err}"
         assert "Traceback" not in result.err
         if code is ExitCode.WRONG:
@@ -249,8 +261,8 @@ def test_status(stack: Stack) -> None:
         return {service["name"] for service in services} >= {"librarian", "service-monitor", "factory-db"}
 
     wait_until(all_have_reported, LIMIT, "all have reported")
-    result = run("status", "--json")
-    assert (result.code, result.err) == (0, "")
+    result = status_when_well("--json")
+    assert result.err == ""
     found = result.json()
     assert found["database"]["reachable"] and found["database"]["mode"] == "external"
     assert found["vault"]["present"]

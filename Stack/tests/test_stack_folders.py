@@ -123,8 +123,9 @@ def test_a_ledger_in_a_volume(images: Stack, tmp_path: Path) -> None:
     volume = f"{name}_factory-db-data"
     settings = {"FACTORY_DB_DATA": "factory-db-data"}
     with stack_beside(images, name, tmp_path, settings) as with_volume:
+        docker("volume", "rm", "--force", volume, check=False)  # of an earlier run that was killed
         said = with_volume.compose("up", "-d", check=False)
-        assert volume in said and "not found" in said, "without the volume nothing starts"
+        assert volume in said and "not found" in said, said  # without the volume nothing starts
         docker("volume", "create", volume)
         try:
             with_volume.up()
@@ -146,14 +147,14 @@ def test_a_ledger_in_a_volume(images: Stack, tmp_path: Path) -> None:
             with_volume.down()
             docker("volume", "rm", volume)
             docker("volume", "create", volume)
-            with_volume.compose("up", "-d", check=False)
+            with_volume.compose("up", "-d")
             refused = "message LIKE '%has originals and this database knows none%'"
             said = f"SELECT 1 FROM system_status WHERE service_name = 'librarian' AND status = 'ERROR' AND {refused}"
             wait_until(lambda: with_volume.sql(said), LIMIT, "it is refused")
             assert with_volume.sql(ROWS) == []
         finally:
             with_volume.down(volumes=True)
-            docker("volume", "rm", volume)
+            docker("volume", "rm", volume, check=False)
 
 
 def test_down_with_volumes_and_up_again_keep_all(stack: Stack) -> None:
@@ -213,6 +214,10 @@ class Before:
         rows = self.compose("exec", "-T", "factory-db", *psql, "-c", statement)
         return [line.split("\t") for line in rows.splitlines()]
 
+    def has_identity(self) -> bool:
+        here = ("exec", "-T", "syncthing", "sh", "-c", "test -s /var/syncthing/config/cert.pem && echo yes; true")
+        return "yes" in self.compose(*here)
+
     def identity(self) -> list[str]:
         files = [("syncthing", "/var/syncthing/config/cert.pem")]
         found = [self.compose("exec", "-T", service, "cat", file) for service, file in files]
@@ -232,12 +237,15 @@ def before(images: Stack, tmp_path: Path) -> Iterator[tuple[Before, Stack]]:
     now.data.mkdir()
     old = Before(now)
     try:
+        now.down(volumes=True)  # of an earlier run that was killed
+        old.compose("down", "--volumes")
         old.compose("up", "-d")
         for number in range(5):
             now.drop(f"before {number}.jpg", unique_jpeg(8_400_000 + number))
         wait_until(lambda: old.sql("SELECT to_regclass('media_assets')") != [[""]], LIMIT, "the ledger is made")
         count = "SELECT count(*) FROM media_assets"
         wait_until(lambda: old.sql(count) == [["5"]], LIMIT, "five are filed")
+        wait_until(old.has_identity, LIMIT, "Syncthing has its keys")
         yield old, now
     finally:
         now.remove()

@@ -18,10 +18,9 @@ import pytest
 
 from Src.Testing.patience import wait_until
 from Stack.tests.photos import endless_jpeg, large_jpeg, sha256, unique_jpeg
-from Stack.tests.real_factory import LIMIT, ROOT, Factory, Running
+from Stack.tests.real_factory import LAST_HEARTBEAT_LIMIT, LIMIT, ROOT, Factory, Running
 
 LARGE = 1_500_000_000
-LAST_HEARTBEAT_LIMIT = 3.0  # seconds that the service waits for it; a machine that stands still may lose it
 TURNS = 10  # at most, until a signal comes while it is being copied
 
 

@@ -18,12 +18,11 @@ import pytest
 
 from Src.Testing.patience import wait_until
 from Stack.tests.photos import sha256, unique_jpeg
-from Stack.tests.real_factory import LIMIT, ROOT, SAMPLES, Factory, Running
+from Stack.tests.real_factory import LAST_HEARTBEAT_LIMIT, LIMIT, ROOT, SAMPLES, Factory, Running
 
 STABILITY_DELAY = 5.0  # the default, which these tests leave in force
 SOON = 2 * LIMIT  # and the next periodic scan is in an hour; how soon it is really tells `python -m benchmarks latency`
 
-LAST_HEARTBEAT_LIMIT = 3.0  # seconds that the service waits for it
 
 LIBRARIAN, READER = "-m Src.Librarian ", "-m Src.Librarian.read.reader "
 ONE_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (INFO|WARNING|ERROR) [a-z-]+: .+")

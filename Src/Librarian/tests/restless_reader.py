@@ -5,5 +5,5 @@ from __future__ import annotations
 from Src.Librarian.read import reader
 
 if __name__ == "__main__":
-    reader.REST_AFTER = 0.1  # type: ignore[attr-defined]
+    reader.REST_AFTER = 0.5  # type: ignore[attr-defined]
     reader.main()

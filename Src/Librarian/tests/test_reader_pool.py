@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -214,7 +215,7 @@ def test_closing_ends_the_workers_at_once_though_a_huge_file_is_in_hand(tmp_path
     closer.start()
     closer.join(PATIENCE)
     assert not closer.is_alive(), "close() waits for the file"
-    assert readers_of(slow.path) == [] and reader_processes() == []
+    wait_for(lambda: readers_of(slow.path) == [] and reader_processes() == [], what="the end of the readers")
     assert len(pool) == 0
     pool.close()  # a second time does no harm
 
@@ -524,7 +525,8 @@ def exiftools() -> dict[int, int]:
         with suppress(psutil.NoSuchProcess):
             if any("exiftool" in word for word in process.cmdline()):
                 found[process.pid] = process.ppid()
-    return {tool: owner for tool, owner in found.items() if owner not in found}
+    readers = set(reader_processes())
+    return {tool: owner for tool, owner in found.items() if owner in readers and owner not in found}
 
 
 def for_exiftool(folder: Path, count: int, name: str = "") -> list[IncomingFile]:
@@ -542,6 +544,7 @@ def test_one_exiftool_starts_ahead_and_a_few_files_start_no_other(
     wait_for(lambda: len(reader_processes()) == 2, what="both readers")
     ahead = exiftools()
     for turn in range(6):
+        wait_for(lambda: pool._exiftools._waiting >= {0, 1}, what="readers without work")
         pool.put(for_exiftool(tmp_path, 1, f"turn {turn}, "))
         assert isinstance(answers(pool, 1)[0], Inspected)
     assert exiftools() == ahead
@@ -574,7 +577,20 @@ def test_readers_at_rest_keep_one_exiftool_and_that_is_a_fresh_one(
     monkeypatch.setattr(reader_process, "MODULE", restless_reader.__name__)
     pool.put(for_exiftool(tmp_path, 40))
     answers(pool, 40)
-    used = set(exiftools())
-    wait_for(lambda: len(exiftools()) == 1 and not used & set(exiftools()), what="one fresh ExifTool")
+    turns = itertools.count()
+
+    def one_fresh() -> bool:
+        """What runs right after an answer was used (but where the machine stood still: then once more)."""
+        pool.put(for_exiftool(tmp_path, 1, f"turn {next(turns)}, "))
+        answers(pool, 1)
+        used, end = set(exiftools()), time.monotonic() + 10
+        while used and time.monotonic() < end:
+            running = set(exiftools())
+            if len(running) == 1 and not used & running:
+                return True
+            time.sleep(0.05)
+        return False
+
+    wait_for(one_fresh, what="one fresh ExifTool")
     pool.put(for_exiftool(tmp_path, 1, "later"))
     assert isinstance(answers(pool, 1)[0], Inspected)

@@ -105,7 +105,7 @@ def test_another_filesystem_at_the_same_place_is_another_file(database: Database
 def test_a_file_written_just_before_it_was_read_is_not_remembered(database: Database, photo: Path) -> None:
     """Within one tick of the clock it could be written again and look the same."""
     one = cache(database)
-    one.remember([(at(photo), sha256(photo))], read_since=time.time())
+    one.remember([(at(photo), sha256(photo))], read_since=photo.stat().st_ctime)
     assert (one.hashes([at(photo)]), rows(database)) == ({}, 0)
 
 

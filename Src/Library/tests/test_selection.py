@@ -189,7 +189,7 @@ def test_cameras_that_are_looked_up_are_those_that_are_compared(
             assert found[0] == found[1], said
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(st.recursive(
     st.sampled_from([text for text, _ in MEANINGS if " " not in text]).map(lambda text: (text, text)),
     lambda inner: st.tuples(st.sampled_from(["and", " ", "or"]), inner, inner) | st.tuples(st.just("not"), inner),

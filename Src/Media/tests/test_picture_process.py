@@ -16,7 +16,7 @@ from PIL import Image
 
 from Src.Media.pictures import process, worker
 from Src.Media.pictures.process import NoPicture, PictureProcess
-from Src.Media.tests import hostile_picture_worker, wasteful_picture_worker
+from Src.Media.tests import hostile_picture_worker, patient_picture_worker, wasteful_picture_worker
 from Src.Shared.confinement import parts_here
 from Src.Testing.patience import PATIENCE
 from Src.Testing.targets import look, succeeded, targets
@@ -126,8 +126,11 @@ def test_what_a_process_has_used_is_known(pictures: PictureProcess, tmp_path: Pa
     assert 0 < pictures._cpu_seconds() <= pictures._cpu_seconds(with_children=True)
 
 
-def test_large_photos_one_after_another(pictures: PictureProcess, tmp_path: Path) -> None:
+def test_large_photos_one_after_another(
+    pictures: PictureProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """50 megapixels of HEIC after an iPhone's in one process; a phone's 200 megapixels of JPEG."""
+    monkeypatch.setattr(process, "MODULE", patient_picture_worker.__name__)
     for name, size in (("iphone.heic", (4032, 3024)), ("large.heic", (8160, 6120))):
         heif = pillow_heif.from_pillow(Image.new("RGB", size, "green"))
         heif.save(tmp_path / name, quality=10)

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from Src.Media.zip_archive import ArchiveTrouble, Member, MemberTrouble, ZipArchive
+from Src.Testing.surroundings import open_below
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PLAIN, PACKED = b"not packed " * 40, b"packed " * 400
@@ -144,9 +145,8 @@ def test_it_reads_only_while_it_is_open(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(sample())
     archive = ZipArchive(lambda: os.open(path, os.O_RDONLY), BERLIN)
-    before = len(os.listdir("/proc/self/fd"))
     with archive.opened():
         members = archive.members()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == []
     with pytest.raises(MemberTrouble, match="cannot be read"):
         archive.unpack(members[0], lambda piece: None)

@@ -191,6 +191,7 @@ def _wait_for_a_lock(engine: Engine) -> None:
 @contextmanager
 def _at_revision_1(ledger_server: EmbeddedPostgres) -> Iterator[Engine]:
     server = ledger_server.ensure_running()
+    ask(server, "DROP DATABASE IF EXISTS at_revision_1 WITH (FORCE)")
     ask(server, "CREATE DATABASE at_revision_1")
     engine = create_engine(make_url(server).set(database="at_revision_1"))
     config = Config()
@@ -199,9 +200,11 @@ def _at_revision_1(ledger_server: EmbeddedPostgres) -> Iterator[Engine]:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         connection.commit()
-    yield engine
-    engine.dispose()
-    ask(server, "DROP DATABASE at_revision_1 WITH (FORCE)")
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+        ask(server, "DROP DATABASE at_revision_1 WITH (FORCE)")
 
 
 def test_originals_from_before_the_counters_are_counted(ledger_server: EmbeddedPostgres) -> None:

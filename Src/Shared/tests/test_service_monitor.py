@@ -34,8 +34,9 @@ PATIENT = """
 import os, sys
 from Src.Shared import heartbeat_service, service_monitor
 from Src.Shared.limits import Limits
-from Src.Shared.monitor import factory_db, notifier
-service_monitor._ANSWER_LIMIT = factory_db.SLOW = 600.0
+from Src.Shared.monitor import factory_db, finding, heartbeats, notifier
+service_monitor._ANSWER_LIMIT = factory_db.SLOW = finding.DEADLINE = heartbeats.CLOCK_JUMP = 600.0
+finding.Check.__init__.__defaults__ = (600.0,)
 heartbeat_service.STOP_LIMIT = notifier.STOP_LIMIT = float(os.environ["TEST_STOP_LIMIT"])
 sys.exit(service_monitor.main(limits=Limits(connect=600.0, lock=600.0)))
 """

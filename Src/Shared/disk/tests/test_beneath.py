@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import itertools
@@ -31,6 +30,7 @@ from Src.Shared.disk.beneath import (
     rename_unless_taken_at,
 )
 from Src.Shared.disk.tests import probe_beneath
+from Src.Testing.surroundings import open_below
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount, and become somebody else")
 _PROJECT = Path(__file__).parents[4]
@@ -151,9 +151,9 @@ class TestBeneath:
         assert lstat_beneath(root, path).st_ino == inode
         assert _read(root, path) == b""
         assert _errno(lambda: _read(root, path.replace("photo", "link"))) == errno.ELOOP
-        before = os.listdir("/proc/self/fd")
+        before = sorted(open_below(top))
         assert _errno(lambda: _read(root, path.replace("020", "x20"))) == errno.ENOENT
-        assert os.listdir("/proc/self/fd") == before
+        assert sorted(open_below(top)) == before
 
     def test_a_name_longer_than_the_filesystem_takes(self, root: int) -> None:
         assert _errno(lambda: open_beneath(root, "a/" + "x" * 300, os.O_RDONLY)) == errno.ENAMETOOLONG
@@ -180,7 +180,7 @@ class TestBeneath:
         try:
             assert _read(root, "a/b/photo.jpg") == b"outside"
         finally:
-            subprocess.run(["umount", str(here)], check=True)
+            subprocess.run(["umount", "--lazy", str(here)], check=True)
 
     def test_a_file_is_made_with_its_mode(self, root: int, top: Path) -> None:
         before = os.umask(0o022)
@@ -222,11 +222,11 @@ class TestBeneath:
         assert seen - {"ENOTDIR", "EXDEV"} == {"inside", "ELOOP"}
 
     def test_no_descriptor_is_left_open(self, top: Path) -> None:
-        before = _open_below(top)
+        before = len(open_below(top))
         for seed in range(10):
             probe_beneath.answers(str(top), _make_tree(top, random.Random(seed)))
         _unlock(top)
-        assert _open_below(top) == before
+        assert len(open_below(top)) == before
 
 
 class TestBothWaysAnswerTheSame:
@@ -406,12 +406,3 @@ def _paths(chance: random.Random) -> list[str]:
         )
         for _ in range(60)
     ]
-
-
-def _open_below(top: Path) -> int:
-    """Descriptors of this process that lead to a folder or below it; other tests' threads have others."""
-    found = 0
-    for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):
-            found += os.readlink(f"/proc/self/fd/{number}").startswith(str(top))
-    return found

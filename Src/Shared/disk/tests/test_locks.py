@@ -155,8 +155,9 @@ def test_the_holder_is_named(tmp_path: Path) -> None:
     with held_by_flock(path) as process:
         file = open_lock(path)
         try:
-            assert pid_of_holder(file) == process.pid
-            assert holder_of(file) == f"flock (pid {process.pid})"
+            # The kernel lists all locks of the machine, in pieces; one may be missed while others come and go.
+            wait_until(lambda: pid_of_holder(file) == process.pid)
+            wait_until(lambda: holder_of(file) == f"flock (pid {process.pid})")
         finally:
             os.close(file)
     file = open_lock(path)

@@ -300,7 +300,7 @@ def test_a_server_that_never_ends_its_shutdown_is_made_to(
     monkeypatch.setattr(embedded, "STUCK_LIMIT", 1.0)
     ask(server.ensure_running(), "CREATE TABLE kept ()")
     stuck = psutil.Process(pid_of(data))
-    (checkpointer,) = [one for one in stuck.children() if "checkpointer" in _command_of(one)]
+    (checkpointer,) = wait_until(lambda: [one for one in stuck.children() if "checkpointer" in _command_of(one)])
     checkpointer.suspend()
     stuck.send_signal(signal.SIGINT)
     wait_until(lambda: not _comes_up(server, 0.5))  # it has seen the signal
