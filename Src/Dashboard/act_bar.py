@@ -58,17 +58,37 @@ class _Last:
         return self.said.startswith(_TAKEN_BACK)
 
 
+@dataclass
+class _Kept:
+    """What the session keeps for the bar."""
+
+    last: _Last | None = None
+
+    def refuse(self, said: str, reason: str) -> None:
+        self.last = _Last(said, time.monotonic() + LASTS, refused=reason)
+
+
+def _kept() -> _Kept:
+    found: _Kept = st.session_state.setdefault(_LAST, _Kept())
+    return found
+
+
 def do(act: Callable[[], Submitted], said: str) -> None:
-    """Asks for an act and remembers what came of it, for the bar. For a button's `on_click`."""
+    """Asks for an act and remembers what came of it, for the bar. For a button's `on_click`.
+
+    Streamlit may end this wherever something touches the session, if another click has come meanwhile. So from the act
+    on nothing does: what was done is said.
+    """
     st.session_state[_NEW] = True
     st.session_state[_COUNT] = count() + 1
+    kept = _kept()
     try:
         submitted = act()
     except (NotDone, LedgerUnavailable, TooSlow) as refused:
-        refuse(said, str(refused))
+        kept.refuse(said, str(refused))
         return
     is_open = submitted.standing is not None and submitted.standing.is_open
-    st.session_state[_LAST] = _Last(said, time.monotonic() + LASTS, submitted, was_open=is_open)
+    kept.last = _Last(said, time.monotonic() + LASTS, submitted, was_open=is_open)
 
 
 def may_act() -> bool:
@@ -85,7 +105,7 @@ def may_act() -> bool:
 def show() -> None:
     """The bar, where there is something to say."""
     st.session_state.pop(_NEW, None)
-    last: _Last | None = st.session_state.get(_LAST)
+    last = _kept().last
     if last is None or (time.monotonic() >= last.until and not last.was_open):
         return
     every = _LOOKS_EVERY if last.was_open else None
@@ -94,7 +114,7 @@ def show() -> None:
 
 def refuse(said: str, reason: str) -> None:
     """Says that something could not be asked for."""
-    st.session_state[_LAST] = _Last(said, time.monotonic() + LASTS, refused=reason)
+    _kept().refuse(said, reason)
 
 
 def count() -> int:
@@ -111,12 +131,12 @@ def follow() -> None:
 
 def close() -> None:
     """Puts the bar away."""
-    st.session_state.pop(_LAST, None)
+    _kept().last = None
 
 
 def _bar() -> None:
     follow()  # its own buttons change what the page shows
-    last: _Last | None = st.session_state.get(_LAST)
+    last = _kept().last
     if last is None:
         return
     with st.container(key="act-bar", border=True, gap="xsmall"):
@@ -144,7 +164,7 @@ def _bar() -> None:
         ended = replace(
             last, submitted=replace(submitted, standing=now), was_open=False, until=time.monotonic() + LASTS
         )
-        st.session_state[_LAST] = ended
+        _kept().last = ended
         st.rerun()  # the page shows originals that are elsewhere by now
 
 
@@ -195,7 +215,7 @@ Doing = Callable[[Callable[[], Submitted]], Submitted]
 
 def take_back(act: uuid.UUID, doing: Doing = lambda ask: ask()) -> None:
     """Takes back the act that the bar is about, or another one. `doing` asks for it, if something must go with that."""
-    last: _Last | None = st.session_state.get(_LAST)
+    last = _kept().last
     standing = last.submitted.standing if last is not None and last.submitted is not None else None
     if last is None or standing is None or standing.id != act:
         said = "Taken back"
@@ -219,7 +239,7 @@ class Outcome:
 
 def outcome() -> Outcome | None:
     """Of the last act of this browser; None: there was none, or it was put away."""
-    last: _Last | None = st.session_state.get(_LAST)
+    last = _kept().last
     if last is None:
         return None
     if last.refused is not None:

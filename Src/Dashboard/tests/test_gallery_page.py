@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import requests
+import streamlit as st
 import uvicorn
 from sqlalchemy import select, text
 from starlette.applications import Starlette
@@ -22,7 +23,8 @@ from streamlit.testing.v1 import AppTest
 
 from Src.Dashboard import act_bar, gallery_acts, photo_facts
 from Src.Dashboard.data import acts
-from Src.Dashboard.data.standing import Standing
+from Src.Dashboard.data.acts import NotDone
+from Src.Dashboard.data.standing import Standing, Submitted
 from Src.Dashboard.gallery_route import GALLERY_ROUTES, MOST_TAKEN
 from Src.Dashboard.original_route import ORIGINALS
 from Src.Dashboard.secret_addresses import GALLERY
@@ -493,6 +495,40 @@ def test_what_ended_before_it_was_written_is_not_answered_yet(
         assert known.done == done
         with database.session() as session:
             assert session.get_one(MediaAsset, ids[0]).rating == (5 if done else None)
+
+
+class Session(dict[str, object]):
+    """Streamlit's, where another click has come after an act: whatever touches the session then ends the run."""
+
+    clicked = False
+
+    def __setitem__(self, name: str, value: object) -> None:
+        assert not self.clicked, "the run ends here"
+        super().__setitem__(name, value)
+
+    def setdefault(self, name: str, value: object = None) -> object:
+        assert not self.clicked, "the run ends here"
+        return super().setdefault(name, value)
+
+
+@pytest.mark.parametrize("refused", [None, NotDone("no such photo")])
+def test_what_was_done_is_said_though_another_click_came_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, refused: NotDone | None
+) -> None:
+    session = Session()
+    monkeypatch.setattr(st, "session_state", session)
+
+    def act() -> Submitted:
+        session.clicked = True
+        if refused is not None:
+            raise refused
+        return Submitted(None, 1, 0)
+
+    act_bar.do(act, "Favourite")
+    session.clicked = False
+    outcome = act_bar.outcome()
+    assert outcome is not None
+    assert outcome.said == ("Favourite: no such photo." if refused else "Favourite: it is so already.")
 
 
 def test_who_looks_at_a_photo_in_the_gallery_sees_what_came_of_an_act(ids: list[uuid.UUID]) -> None:
