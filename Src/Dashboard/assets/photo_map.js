@@ -9,10 +9,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     known.send = (place) => setTriggerValue("place", place);
     return undefined;
   }
-  const state = { send: (place) => setTriggerValue("place", place), area: null, view: null, gone: false };
+  const state = { send: (place) => setTriggerValue("place", place), area: null, isClicked: false, gone: false };
   maps.set(place, state);
   const onBack = () => {
-    state.area = state.view = null; // the address counts
+    state.area = null; // that of the address counts
   };
   addEventListener("popstate", onBack);
   place.style.height = `min(${data.height}px, 62vh)`;
@@ -34,21 +34,20 @@ async function show(place, data, state) {
     mapIn(place, data, state), json(data.places), script("supercluster.min.js"),
   ]);
   if (state.gone) return;
-  drawPlaces(map, points, data.view, (area) => tell(state, { area }));
+  drawPlaces(map, points, data.view, (area) => {
+    state.area = area;
+    state.isClicked = true; // the map comes nearer then, and that ends with "moveend" too
+  });
   map.on("moveend", () => {
     clearTimeout(state.rest);
-    state.rest = setTimeout(() => rest(map, state), REST);
+    if (state.isClicked) rest(map, state);
+    else state.rest = setTimeout(() => rest(map, state), REST);
   });
 }
 
-// Each time, all that a person has done here: the page may not have answered yet, and what it is told anew ends what it
-// does for the time before.
-function tell(state, done) {
-  Object.assign(state, done);
-  state.send({ area: state.area, view: state.view });
-}
-
 // Where the map is goes into the page's address when it rests: in place of where it was, so that Back leaves the map.
+// The page is told that and what was clicked last, each time: it may not have answered yet, and what it is told anew ends
+// what it does for the time before.
 const REST = 400; // milliseconds
 
 function rest(map, state) {
@@ -56,9 +55,10 @@ function rest(map, state) {
   const view = [Number(middle.lat.toFixed(4)), Number(middle.lng.toFixed(4)), map.getZoom()];
   const address = new URL(location.href);
   address.searchParams.set("at", view.join("_"));
-  if (address.href === location.href) return;
-  history.replaceState({}, "", address);
-  tell(state, { view });
+  if (address.href === location.href && !state.isClicked) return;
+  state.isClicked = false;
+  if (address.href !== location.href) history.replaceState({}, "", address);
+  state.send({ area: state.area, view });
 }
 
 // To cluster each place of a large library takes a browser a second. From afar it is enough to know them by cells of

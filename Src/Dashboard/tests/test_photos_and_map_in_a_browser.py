@@ -66,9 +66,10 @@ def test_a_page_shows_photos_and_the_gallery_all_it_knows(page: Any, address: st
 def test_the_map_shows_where_photos_were_taken(page: Any, address: str) -> None:
     page.goto(f"{address}/map")
     page.locator(".cluster").click()
-    photo = page.locator(".pf-strip a")
+    photo = page.locator(".pf-strip a").first
     photo.wait_for()
     assert photo.get_attribute("aria-label") == f"{HOSTILE}, 3 May 2024"
+    page.wait_for_function(RESTS, arg=".pf-strip a")
     photo.click()
     page.locator(".pswp__caption", has_text=HOSTILE).wait_for()
     assert "q=near" in page.url
@@ -99,8 +100,11 @@ def test_a_page_that_answers_late_shows_what_was_clicked(page: Any, address: str
     late, held = held, None
     for route, message in late:
         route.send(message)
-    page.locator(".pf-strip a").wait_for()
+    page.locator(".pf-strip a").first.wait_for()
     page.wait_for_function("location.search.includes('at=') && location.search.includes('area=')")
+    page.go_back()
+    page.wait_for_function("location.search.includes('at=') && !location.search.includes('area=')")
+    page.locator(".pf-strip a").first.wait_for(state="detached")
 
 
 def test_tiles_are_asked_for_only_where_they_are_set(browser: Any, library: Settings) -> None:
