@@ -33,14 +33,14 @@ _ACTS = {
 def show() -> None:
     """The page."""
     st.title("Operations")
-    may_act = act_bar.may_act()
-    _live(may_act)
+    _live()
 
 
 @look.live
-def _live(may_act: bool) -> None:
+def _live() -> None:
     act_bar.follow()
     look.ledger_notice()
+    may_act = act_bar.may_act()
     look.show_answer("operations")
     with look.asking_ledger("What waits"):
         _waiting(may_act)

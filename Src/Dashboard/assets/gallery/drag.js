@@ -58,10 +58,16 @@ class Drag {
   follow() {
     this.frame = requestAnimationFrame(() => this.follow());
     if (this.at === this.began) return; // it rests where it was set down
-    const { top, bottom, left, right } = this.scroller.getBoundingClientRect();
-    const { x, y } = this.at;
+    const { top, bottom } = this.scroller.getBoundingClientRect();
+    const { y } = this.at;
     const beyond = Math.min(0, y - top - EDGE) + Math.max(0, y - bottom + EDGE);
     if (beyond) this.scroller.scrollTop += Math.max(-FASTEST, Math.min(beyond / 3, FASTEST));
+    this.reach();
+  }
+
+  reach() {
+    const { top, bottom, left, right } = this.scroller.getBoundingClientRect();
+    const { x, y } = this.at;
     const within = [Math.max(left + 1, Math.min(x, right - 2)), Math.max(top + 1, Math.min(y, bottom - 2))];
     const photo = this.scroller.getRootNode().elementFromPoint(...within)?.closest(".cell")?.querySelector(".open")?.dataset.photo;
     if (!photo || photo === this.last) return;
@@ -71,7 +77,11 @@ class Drag {
 
   up(event) {
     if (event.pointerId !== this.pointer) return;
-    this.at = event.type === "pointerup" ? { x: event.clientX, y: event.clientY } : this.at;
+    // A quick one has been let go before a frame came.
+    if (this.isOn && this.at !== this.began && event.type === "pointerup") {
+      this.at = { x: event.clientX, y: event.clientY };
+      this.reach();
+    }
     this.end();
   }
 

@@ -62,7 +62,9 @@ class Viewer {
 
   close() {
     this.opening += 1;
-    this.pswp?.close();
+    const { pswp } = this;
+    if (pswp?.opener.isOpening) pswp.on("openingAnimationEnd", () => pswp.close()); // until then it would not
+    else pswp?.close();
   }
 
   closed() {

@@ -93,10 +93,15 @@ class Facts {
     const root = host.attachShadow({ mode: "open" });
     const map = element("div", "map");
     map.style.height = "100%";
-    for (const href of ["assets/vendor/leaflet.css", "assets/photo_map.css"]) root.append(element("link", "", "", { rel: "stylesheet", href }));
+    const styled = ["assets/vendor/leaflet.css", "assets/photo_map.css"].map((href) => {
+      const link = element("link", "", "", { rel: "stylesheet", href });
+      const there = new Promise((done) => { for (const end of ["load", "error"]) link.addEventListener(end, done); });
+      root.append(link);
+      return there;
+    });
     root.append(map);
     const state = (this.mapped = { gone: false });
-    import(new URL("assets/photo_ground.js", document.baseURI)).then(({ pointMap }) => {
+    Promise.all([import(new URL("assets/photo_ground.js", document.baseURI)), ...styled]).then(([{ pointMap }]) => {
       if (!state.gone) state.end = pointMap(map, [lat, lon], this.ground);
     }, () => { map.textContent = "The map cannot be loaded."; });
     return host;
