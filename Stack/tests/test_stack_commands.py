@@ -51,7 +51,7 @@ def run(*arguments: str | Path, text: str = "", **environment: str) -> Result:
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def status_when_well(*arguments: str) -> Result:
+def status_when_well(*arguments: str | Path) -> Result:
     """What was late a moment ago, on a busy machine, is no trouble a moment later."""
 
     def well() -> Result | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import text
 
 from Src.Shared.database import Database
 from Src.Shared.settings import PROJECT_ROOT, Settings
+from Src.Testing.patience import wait_until
 
 SAMPLES = PROJECT_ROOT / "Src" / "Librarian" / "tests" / "samples"
 HOSTILE = "<img src=x onerror=alert(1)> **b** [a](javascript:alert(2)) :smile:.jpg"
@@ -19,6 +21,7 @@ LIMIT = 120_000  # milliseconds; a busy machine takes a while
 # Streamlit shows what it makes anew beside what was there, until it has made all; a click on what goes then is lost.
 RESTS = """(of) => document.querySelector("[data-testid=stApp]").dataset.testScriptState === "notRunning"
     && (!of || document.querySelectorAll(of).length === 1)"""
+PIN = "document.querySelector('.facts .place')?.shadowRoot.querySelector('.pin')"
 PATIENT = "Src.Dashboard.tests.patient_dashboard"
 _ROW = text("""
     INSERT INTO media_assets (id, file_hash, file_size, original_name, original_path, final_path, media_kind, mime_type,
@@ -29,6 +32,22 @@ _EVENT = text("""
     INSERT INTO ingest_events (id, fate, source, original_name, original_path, file_hash, file_size, final_path)
     VALUES (uuidv7(), 'ingested', 'inbox', :name, :name, :hash, 1, :path)
 """)
+
+
+def open_photo(page: Any, which: str = ".open") -> None:
+    """Opens the first such photo of the gallery, and waits until it hears the keys: what the grid lays out anew takes a
+    click with it."""
+    from playwright.sync_api import TimeoutError as NotYet
+
+    def is_open() -> bool:
+        if not page.locator(".pswp").count():
+            page.locator(which).first.click()
+        with suppress(NotYet):
+            page.wait_for_function("document.activeElement.closest('.pswp')", timeout=5000)
+        return bool(page.evaluate("Boolean(document.activeElement.closest('.pswp'))"))
+
+    page.locator(".open img.there").first.wait_for()
+    wait_until(is_open, what="a photo lies over the page")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from Src.Dashboard.tests.browsing import LIMIT, PATIENT, RESTS
+from Src.Dashboard.tests.browsing import LIMIT, PATIENT, PIN, RESTS, open_photo
 from Src.Shared.database import Database
 from Src.Shared.settings import Settings
 from Src.Testing.patience import wait_until
@@ -67,13 +67,12 @@ def test_no_page_has_a_serious_fault(browser: Any, address: str, screen: tuple[i
             found += [f"{path}: {fault}" for fault in faults(page)]
             page.wait_for_function("document.scrollingElement.scrollWidth <= innerWidth")
         page.goto(f"{address}/gallery")
-        page.locator(".open").first.click()
-        page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+        open_photo(page)
         page.keyboard.press("i")
-        page.locator(".facts .place").wait_for()
-        page.wait_for_function("document.querySelector('.facts .place').shadowRoot.querySelector('.pin')")
         page.keyboard.press("4")
         page.locator(".told button").first.wait_for()
+        page.locator(".facts dd", has_text="rated with 4 stars").first.wait_for()
+        page.wait_for_function(PIN)
         found += [f"a photo in the gallery: {fault}" for fault in faults(page)]
     assert found == []
 
@@ -88,7 +87,7 @@ def test_an_empty_factory_has_no_serious_fault(browser: Any, dashboard: Settings
         assert faults(page) == []
         for name in ("gallery", "map", "activity"):
             page.goto(f"{url}/{name}")
-            page.locator(".st-key-empty a").wait_for()
+            page.locator(".st-key-empty a").first.wait_for()
             assert faults(page) == []
 
 

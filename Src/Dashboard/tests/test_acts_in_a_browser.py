@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from Src.Dashboard.tests.browsing import HOSTILE, RESTS
+from Src.Dashboard.tests.browsing import HOSTILE, PIN, RESTS, open_photo
 from Src.Dashboard.tests.test_accessibility_in_a_browser import SCREENS, faults, looking
 from Src.Library.file_acts import FileActs
 from Src.Library.vault import Vault
@@ -71,9 +71,7 @@ def test_a_photo_is_changed_removed_and_brought_back(
 
         told = page.locator(".told")
         page.goto(f"{address}/gallery")
-        page.locator(".open img.there").first.wait_for()
-        page.locator(".open").first.click()
-        page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+        open_photo(page)
         page.keyboard.press("f")
         told.get_by_text("Favourite: done").wait_for()
         look("a favourite")
@@ -88,6 +86,7 @@ def test_a_photo_is_changed_removed_and_brought_back(
         facts.get_by_label("Add: tag").fill(HOSTILE)
         page.keyboard.press("Enter")
         facts.locator(".names").get_by_text(HOSTILE).wait_for()
+        page.wait_for_function(PIN)
         look("edited")
         facts.get_by_role("button", name="Turn right").click()
         page.locator(".pswp__img[src$='turned=90']").first.wait_for()
@@ -134,9 +133,7 @@ def test_two_browsers_see_what_the_other_does(browser: Any, address: str, librar
     with looking(browser) as one, looking(browser) as other:
         for page in (one, other):
             page.goto(f"{address}/gallery")
-            page.locator(".open img.there").first.wait_for()
-            page.locator(".open").first.click()
-            page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+            open_photo(page)
 
         def says(page: Any, what: str) -> None:
             page.locator(".told").get_by_text(what).wait_for()

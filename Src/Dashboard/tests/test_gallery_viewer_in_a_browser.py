@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from Src.Dashboard.tests.acting import Librarian
-from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT
+from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT, open_photo
 from Src.Dashboard.tests.gallery_library import Shot
 from Src.Dashboard.tests.test_acts_in_a_browser import press
 from Src.Shared.database import Database
@@ -185,16 +185,24 @@ def test_films_play_what_the_browser_can_and_others_say_so(page: Any) -> None:
         assert download.value.suggested_filename == name
     page.keyboard.press("ArrowRight")
     page.locator(".pswp__caption", has_text="live.jpg").wait_for()
+    page.evaluate("""document.addEventListener("timeupdate", ({ target }) => {
+        if (target.matches(".live-film")) window.played = target.currentTime;
+    }, true)""")  # it goes when it has ended, after two seconds
     page.get_by_role("button", name="Play the Live Photo").click()
-    page.wait_for_function("document.querySelector('.live-film')?.currentTime > 0.2")
+    page.wait_for_function("window.played > 0.2")
     page.locator(".live-film").wait_for(state="detached")
 
 
 def test_slides_follow_one_another(page: Any) -> None:
     _open(page, "IMG_0000.jpg")
+    page.evaluate("""() => {
+        const [caption, about] = [document.querySelector(".pswp__caption"), { childList: true, characterData: true }];
+        window.seen = [];
+        new MutationObserver(() => seen.push(caption.textContent)).observe(caption, { ...about, subtree: true });
+    }""")  # each stays for four seconds
     page.get_by_role("button", name="Slideshow").click()
-    page.locator(".pswp__caption", has_text="IMG_0001.jpg").wait_for()
-    page.locator(".pswp__caption", has_text="IMG_0002.jpg").wait_for()
+    for name in ("IMG_0001.jpg", "IMG_0002.jpg"):
+        page.wait_for_function(f"seen.some((one) => one.includes('{name}'))")
     page.get_by_role("button", name="Slideshow").click()
     assert page.get_by_role("button", name="Slideshow").get_attribute("aria-pressed") == "false"
 
@@ -258,6 +266,7 @@ def test_what_is_searched_for_is_found(page: Any) -> None:
     _shows(page, "1 photo")
     assert box.input_value() == 'camera:"Canon EOS 40D"'
     box.fill("summ")
+    page.get_by_role("option", name='in:"Summer').first.wait_for()
     box.press("ArrowDown")
     box.press("ArrowDown")
     box.press("Enter")
@@ -287,7 +296,8 @@ def test_the_orders(page: Any) -> None:
         _shows(page, number)
     page.reload()
     _shows(page, "10 photos")
-    assert which.evaluate("one => one.selectedOptions[0].label") == 'Summer "23"'
+    chosen = "one => one.selectedOptions[0]?.label"
+    wait_until(lambda: which.evaluate(chosen) == 'Summer "23"', what="its album is offered, and chosen")
 
 
 def test_where_one_was_is_kept(page: Any, gallery_address: str) -> None:
@@ -325,7 +335,7 @@ def test_who_followed_a_link_to_a_month_is_where_they_were_after_a_reload(page: 
     page.get_by_text("46 photos", exact=True).wait_for()
     _comes_to(last, before)
     page.goto(f"{gallery_address}/map")
-    page.get_by_role("heading", name="Map").wait_for()
+    page.get_by_role("heading", name="Map").first.wait_for()
     page.goto(f"{gallery_address}/gallery?at=2023-08")
     newest = page.get_by_role("button", name="Choose all of Thursday, 10 Aug 2023")
     wait_until(lambda: 0 <= newest.evaluate(place) < 300, what="the month's newest day is at the top")
@@ -408,8 +418,7 @@ def test_acts_in_quick_succession_are_all_done_and_the_last_photo_too(
             page.wait_for_function(f"!{_IN_VIEW}.querySelector('.gallery').gallery.acts.acts.length")
 
         page.goto(f"{url}/gallery")
-        page.locator(".open").first.click()
-        page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+        open_photo(page)
         for key in ("b", "ArrowRight", "Delete", "Delete"):  # nobody waits for what comes of one
             page.keyboard.press(key)
         answered()
@@ -426,8 +435,8 @@ def test_acts_in_quick_succession_are_all_done_and_the_last_photo_too(
         answered()
         librarian()
         assert left() == [ids[1], ids[4]]
-        page.locator(f".open[data-photo='{ids[1]}']").click()
-        page.wait_for_function("document.activeElement.closest('.pswp')")  # it hears the keys from then on
+        page.locator(f".open[data-photo='{ids[0]}']").wait_for(state="detached")
+        open_photo(page, f".open[data-photo='{ids[1]}']")
         page.keyboard.press("Delete")
         page.keyboard.press("Escape")
         answered()
