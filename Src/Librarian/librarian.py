@@ -107,6 +107,7 @@ class Librarian:
             grace_without_lease=settings.leaving_grace_without_lease,
             disk_warning=settings.disk_warning,
             look_interval=settings.scan_interval,
+            kept_now=self._kept_now,
         )
         self._from_inbox = from_inbox
         self._may_link = may_link
@@ -371,6 +372,11 @@ class Librarian:
             before, after = outcomes[index], after_clearing(outcomes[index], answer)
             cleared[index] = replace(after, reason=after.reason or before.reason)
         return cleared
+
+    def _kept_now(self, sha256: str) -> str | None:
+        """Where an original is kept by what the ledger, or the journal, says now. Raises VaultTrouble."""
+        kept = self.recorder.known([sha256]).get(sha256)
+        return kept.final_path if kept is not None else None
 
     def _let_go(self, filed: Sequence[Filed]) -> list[Cleared]:
         if not filed:

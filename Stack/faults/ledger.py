@@ -294,6 +294,7 @@ def ingesting(site: Site, *, refused: bool = False) -> Iterator[None]:
     """`ingest` again and again, as a timer might start it. `refused`: it may end with 2."""
     said: list[str] = []
     site.said = lambda: "".join(said)
+    site.ended = lambda: len(said)
     stopped = threading.Event()
 
     def ingest() -> None:

@@ -42,6 +42,7 @@ class Site:
     chance: random.Random
     has_modes: bool = True  # of the vault's filesystem
     said: Callable[[], str] = str  # what it has written so far
+    ended: Callable[[], int] | None = None  # how many runs have ended, where one follows another
     problems: list[str] = field(default_factory=list)  # what was seen on the way
 
     @property
@@ -57,7 +58,13 @@ class Site:
         """
         wanted = len(self.arrivals.sources)
         try:
-            return wait_for(lambda: self._is_at_rest(wanted), RECOVERS_WITHIN, "it recovers")
+            seconds = wait_for(lambda: self._is_at_rest(wanted), RECOVERS_WITHIN, "it recovers")
+            if self.ended is not None:  # the next run looks at what this one keeps aside
+                ended, wanted_runs = self.ended, self.ended() + 2
+                wait_for(
+                    lambda: ended() >= wanted_runs and self._is_at_rest(wanted), RECOVERS_WITHIN, "it stays at rest"
+                )
+            return seconds
         except AssertionError as error:
             raise AssertionError(
                 f"{error}: {len(self.arrivals.waiting())} of {wanted} photos are in the inbox, {len(self.journals)} "

@@ -52,16 +52,21 @@ class LeavingFiles:
         grace_without_lease: float,
         disk_warning: float = 0.0,
         look_interval: float = 60.0,
+        kept_now: Callable[[str], str | None] = lambda _: None,
         steady: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`disk_warning`: percent free, below which they go sooner. `look_interval`: between looks at what changes."""
+        """`disk_warning`: percent free, below which they go sooner. `look_interval`: between looks at what changes.
+
+        `kept_now`: where the original of a hash is kept by now, relative to the storage root; None: nobody knows.
+        """
         self._vault = vault
         self._inbox = str(inbox.resolve())
         self._grace = grace
         self._grace_without_lease = max(grace, grace_without_lease)
         self._disk_warning = disk_warning
         self._look_interval = look_interval
+        self._kept_now = kept_now
         self._steady, self._wall = steady, wall
         self._folder = leaving_recovery.folder_for(vault.state / FOLDER, self._inbox)
         self._notes = Notes(self._folder)
@@ -243,7 +248,7 @@ class LeavingFiles:
                 self._finish_read(originals)
                 if looks:
                     self._next_look = now + self._look_interval
-                    self._look()
+                    self._look(originals)
                     self._make_room(originals)
                 self._finish_due(originals, now)
         except (VaultTrouble, OSError) as trouble:  # the vault has gone: whoever files next says so
@@ -270,9 +275,8 @@ class LeavingFiles:
                 if not note.kept_path:
                     self._bring_back(entry, folder, "it is not known to have been filed")
                     return
-                try:
-                    kept = originals.lstat(note.kept_path)
-                except FileNotFoundError:
+                kept = self._kept(entry, originals)
+                if kept is None:
                     self._bring_back(entry, folder, "what was filed is not in its place")
                     return
                 if os.path.samestat(kept, status) and status.st_nlink > 1:
@@ -285,8 +289,24 @@ class LeavingFiles:
                     self._reading[note.name] = self._reader.submit(self._read, entry, entry.must_be_read(status))
         except FileNotFoundError:  # by another hand
             self._register.drop(entry)
-        except (OSError, ValueError, NotARegularFile) as error:
+        except (OSError, ValueError, NotARegularFile, VaultTrouble) as error:
             self._later(entry, str(error))
+
+    def _kept(self, entry: Entry, originals: Originals) -> os.stat_result | None:
+        """The original with an entry's content as it stands in the vault; None: it is not there.
+
+        It need not stand where it did when the file left: a journal's replay drops a second copy, or moves one aside.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            return originals.lstat(entry.note.kept_path)
+        path = self._kept_now(entry.note.sha256)
+        if path is None:
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            status = originals.lstat(path)
+            entry.is_kept_at(path)
+            return status
+        return None
 
     def _read(self, entry: Entry, itself: bool) -> FileState | None:
         """The state of a file while it had the bytes that the kept one has too; None: it had not, or that has not.
@@ -355,7 +375,7 @@ class LeavingFiles:
         finally:
             os.close(fd)
 
-    def _look(self) -> None:
+    def _look(self, originals: Originals) -> None:
         """Brings back what has changed: its writer goes on, and its inbox copy must not stay away for hours."""
         by_folder: dict[str, list[Entry]] = {}
         for entry in self._register.entries():
@@ -364,14 +384,15 @@ class LeavingFiles:
         for path, entries in by_folder.items():
             with contextlib.suppress(OSError), opened_place(path, self._inbox) as folder:
                 for entry in entries:
-                    self._look_at(entry, folder)
+                    self._look_at(entry, folder, originals)
 
-    def _look_at(self, entry: Entry, folder: int) -> None:
+    def _look_at(self, entry: Entry, folder: int, originals: Originals) -> None:
         try:
             status = os.lstat(entry.name, dir_fd=folder)
             if entry.has_changed(status):
                 self._bring_back(entry, folder, _CHANGED)
             elif entry.ctime_ns not in (None, status.st_ctime_ns) and len(self._reading) < _MOST_READ:
+                self._kept(entry, originals)  # where it is read
                 self._reading[entry.name] = self._reader.submit(self._read, entry, True)
         except FileNotFoundError:
             self._register.drop(entry)

@@ -50,6 +50,10 @@ class Entry:
         """What was noted when it left the inbox."""
         return _unpacked(self.name, self._packed)
 
+    def is_kept_at(self, path: str) -> None:
+        """The original with its content stands at another path by now. (On disk the note stays as it is.)"""
+        self._packed = _packed(self.note._replace(kept_path=path))
+
     def has_changed(self, status: os.stat_result) -> bool:
         """Whether a file is not as it was filed.
 

@@ -49,6 +49,7 @@ class Bench:
         self.now = 1000.0
         self.wait_for = wait_for
         self.disk_warning = 0.0
+        self.kept_now: dict[str, str] = {}
         self.leaving = self.started()
 
     def started(self) -> LeavingFiles:
@@ -59,6 +60,7 @@ class Bench:
             grace=GRACE,
             grace_without_lease=LONG,
             disk_warning=self.disk_warning,
+            kept_now=self.kept_now.get,
             steady=lambda: self.now,
             wall=lambda: self.now + 1e9,
         )
@@ -831,3 +833,41 @@ def test_a_folder_that_is_removed_as_fast_as_it_is_made_is_tried_again(
     monkeypatch.setattr(returning, "rename_unless_taken_at", late)
     bench.after(GRACE)
     assert bench.waiting == {"phone/a.jpg": PHOTO} and tries == 3
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_is_kept_elsewhere_by_now_does_not_come_back(bench: Bench, restarted: bool, is_known: bool) -> None:
+    """A journal's replay drops a second copy, of which the file that left was another name."""
+    path, first = bench.put("b.jpg"), bench.kept("first.jpg")
+    second = bench.kept("b.jpg", path)
+    if is_known:
+        bench.kept_now[hashlib.sha256(PHOTO).hexdigest()] = f"{DAY}/first.jpg"
+    assert bench.take(path, second) == "gone"
+    before = os.lstat(second).st_ctime_ns
+    while os.lstat(bench.aside[0]).st_ctime_ns == before:  # the filesystem's clock goes on in steps
+        second.unlink(missing_ok=True)
+        bench.aside[0].chmod(0o444)
+    if restarted:
+        bench.restart()
+    bench.finish()
+    if is_known:
+        assert bench.waiting == {} and bench.leaving.came_back() == []
+    bench.after(GRACE)
+    bench.after(LONG)
+    assert bench.aside == [] and first.read_bytes() == PHOTO
+    assert bench.waiting == ({} if is_known else {"b.jpg": PHOTO})
+
+
+@pytest.mark.parametrize("elsewhere", [None, b"rotten"])
+def test_what_is_said_to_be_kept_elsewhere_is_looked_at(bench: Bench, elsewhere: bytes | None) -> None:
+    path = bench.put()
+    kept = bench.kept(content=path)
+    bench.kept_now[hashlib.sha256(PHOTO).hexdigest()] = f"{DAY}/other.jpg"
+    if elsewhere is not None:
+        bench.kept("other.jpg", elsewhere.ljust(len(PHOTO), b"!"))
+    assert bench.take(path, kept) == "gone"
+    kept.unlink()
+    bench.after(GRACE)
+    bench.after(LONG)
+    assert bench.waiting == {"a.jpg": PHOTO} and bench.aside == []

@@ -625,6 +625,20 @@ def test_a_ledger_killed_in_the_middle_holds_nothing_up_and_has_every_row_once_o
     factory.check()
 
 
+def test_what_a_replay_drops_as_a_duplicate_does_not_come_back(factory: Factory, own_ledger: OwnLedger) -> None:
+    factory.settings = replace(factory.settings, database_url=own_ledger.url)
+    factory.drop("a.jpg", photo(1))
+    factory.ingest()
+    own_ledger.kill()
+    factory.drop("old.jpg", photo(1))  # its first is known to the ledger alone
+    factory.ingest()
+    own_ledger.start()
+    for _ in range(2):
+        factory.ingest()
+        assert factory.fates() == ["ingested", "duplicate"]
+    factory.check()
+
+
 def test_while_the_ledger_is_away_no_new_vault_is_made(factory: Factory, own_ledger: OwnLedger) -> None:
     factory.settings = replace(factory.settings, database_url=own_ledger.url)
     own_ledger.kill()
