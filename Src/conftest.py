@@ -127,7 +127,7 @@ def factory_settings(tmp_path: Path, ledger_server: EmbeddedPostgres) -> Iterato
 @pytest.fixture
 def database(factory_settings: Settings) -> Iterator[Database]:
     """The way to the fresh ledger of `factory_settings`."""
-    database = Database(factory_settings)
+    database = Database(factory_settings, answer_limit=PATIENCE)
     yield database
     database.close()
 

@@ -23,7 +23,7 @@ def no_ledger_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     yield
     ours = tmp_path_factory.getbasetemp()
     with suppress(AssertionError):  # a test of another process may be just removing its own
-        wait_until(lambda: not left_behind(before, ours), 30)
+        wait_until(lambda: not left_behind(before, ours))
     left = left_behind(before, ours)
     assert not left, f"left behind by a test (the ledger, and the FACTORY_DATA for which it was made): {left}"
 

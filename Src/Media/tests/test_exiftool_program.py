@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from pathlib import Path
 
 import pytest
 
 from Src.Media.exiftool_program import exiftool_here, refusal_of
 from Src.Media.unread import unread_here
+
+_MOMENTS = itertools.count(1)
 
 
 @pytest.fixture
@@ -22,6 +26,8 @@ def put(folder: Path, says: str) -> None:
     tool.unlink(missing_ok=True)
     tool.write_text(f"#!/bin/sh\necho {says}\n")
     tool.chmod(0o755)
+    moment = 10**18 + next(_MOMENTS)
+    os.utime(tool, ns=(moment, moment))  # it is another one, however soon after the last it was written
 
 
 def test_none_is_missing(folder: Path) -> None:

@@ -26,7 +26,7 @@ SELECT NOT rolsuper AND shobj_description(oid, 'pg_authid') IS NOT DISTINCT FROM
 FROM pg_roles WHERE rolname = current_user
 """
 _END_OTHER_SESSIONS = """
-SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity
+SELECT pg_catalog.pg_terminate_backend(pid, 60000) FROM pg_catalog.pg_stat_activity
 WHERE datname = pg_catalog.current_database() AND backend_type = 'client backend'
     AND pid <> pg_catalog.pg_backend_pid()
 """

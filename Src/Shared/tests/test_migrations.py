@@ -16,6 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg2.errors import ObjectInUse
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -32,15 +33,28 @@ from Src.Testing.patience import wait_until
 _numbers = itertools.count(1)
 
 
+def _done_when_unused(server: str, statement: str) -> None:
+    """PostgreSQL waits only five seconds for those who leave: too little for a busy machine."""
+
+    def done() -> bool:
+        try:
+            ask(server, statement)
+        except ObjectInUse:
+            return False
+        return True
+
+    wait_until(done, what=statement)
+
+
 @contextmanager
 def _empty_database(ledger_server: EmbeddedPostgres) -> Iterator[Engine]:
     server = ledger_server.ensure_running()
     name = f"empty_{next(_numbers)}"
-    ask(server, f"CREATE DATABASE {name}")
+    _done_when_unused(server, f"CREATE DATABASE {name}")
     engine = create_engine(make_url(server).set(database=name))
     yield engine
     engine.dispose()
-    ask(server, f"DROP DATABASE {name} WITH (FORCE)")
+    _done_when_unused(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

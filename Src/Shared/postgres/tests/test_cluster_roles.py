@@ -22,7 +22,7 @@ from Src.Shared.postgres.roles import ADMIN, DATABASE, OWNER, ROLES, Role
 from Src.Shared.postgres.tests.earlier_version import ROWS, ask, earlier_version, make_ledger
 from Src.Shared.settings import load_settings
 from Src.Shared.tests.postgres_helpers import cluster_of, kill_server, stop_for_good
-from Src.Testing.patience import wait_until
+from Src.Testing.patience import PATIENCE, wait_until
 from Src.Testing.surroundings import PATIENT
 
 SUPERUSERS = "SELECT rolname FROM pg_roles WHERE rolsuper ORDER BY rolname"
@@ -425,7 +425,7 @@ def test_a_server_that_is_killed_at_any_moment(earlier: Path, server: EmbeddedPo
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        wait_until(lambda: _starts(server))
+        wait_until(lambda: _starts(server), 3 * PATIENCE)  # some five times what a start takes that nobody disturbs
     finally:
         done.set()
         killer.join()

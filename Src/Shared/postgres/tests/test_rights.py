@@ -13,6 +13,7 @@ from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from Src.Shared import heartbeat_service
 from Src.Shared.database import Database, LedgerUnavailable
 from Src.Shared.heartbeat_service import HeartbeatService
 from Src.Shared.migrations import HEAD, LedgerNotReady, LedgerTooNew, migrate
@@ -24,7 +25,7 @@ from Src.Shared.postgres.tests.earlier_version import ask as ask_directly
 from Src.Shared.postgres.tests.earlier_version import earlier_version
 from Src.Shared.settings import Settings, load_settings
 from Src.Shared.tests.postgres_helpers import cluster_of, stop_for_good
-from Src.Testing.patience import wait_until
+from Src.Testing.patience import PATIENCE, wait_until
 from Src.Testing.surroundings import PATIENT
 
 Ask = Callable[..., list[tuple[object, ...]]]
@@ -133,6 +134,11 @@ NEVER_TOO = {
         "DELETE FROM hash_cache",
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def last_heartbeats_may_be_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat_service, "STOP_LIMIT", PATIENCE)
 
 
 @pytest.fixture
