@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from Src.Librarian.clear.clearing import Cleared, Filed
 from Src.Librarian.clear.leaving import LeavingFiles
 from Src.Librarian.clear.moving import remove_sources
@@ -42,7 +44,7 @@ from Src.Librarian.passage import (
 from Src.Librarian.place.copying import NotPlaced
 from Src.Librarian.place.placing import Placer, Wanted
 from Src.Librarian.read.reader_pool import ReaderPool
-from Src.Librarian.record import ledger_entry
+from Src.Librarian.record import ledger_entry, statements
 from Src.Librarian.record.journal import Journal
 from Src.Librarian.record.recorder import Recorder, Rejected
 from Src.Librarian.relating import Relating, films_apart
@@ -374,9 +376,14 @@ class Librarian:
         return cleared
 
     def _kept_now(self, sha256: str) -> str | None:
-        """Where an original is kept by what the ledger, or the journal, says now. Raises VaultTrouble."""
-        kept = self.recorder.known([sha256]).get(sha256)
-        return kept.final_path if kept is not None else None
+        """Where an original is kept by what the ledger says now. Raises VaultTrouble while it cannot say."""
+        try:
+            known = self.recorder.ask(lambda session: statements.kept(session, [sha256]))
+        except DBAPIError as error:
+            raise VaultTrouble(f"the database cannot say where an original stands: {error.orig}") from error
+        if known is None:  # it is away, or something waits in the journal
+            raise VaultTrouble("the database cannot say now where an original stands")
+        return known[sha256].final_path if sha256 in known else None
 
     def _let_go(self, filed: Sequence[Filed]) -> list[Cleared]:
         if not filed:

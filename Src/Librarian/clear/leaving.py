@@ -58,7 +58,8 @@ class LeavingFiles:
     ) -> None:
         """`disk_warning`: percent free, below which they go sooner. `look_interval`: between looks at what changes.
 
-        `kept_now`: where the original of a hash is kept by now, relative to the storage root; None: nobody knows.
+        `kept_now`: where the original of a hash is kept by now, relative to the storage root; None: nowhere. It raises
+        VaultTrouble while nobody knows.
         """
         self._vault = vault
         self._inbox = str(inbox.resolve())
@@ -396,7 +397,7 @@ class LeavingFiles:
                 self._reading[entry.name] = self._reader.submit(self._read, entry, True)
         except FileNotFoundError:
             self._register.drop(entry)
-        except OSError as error:
+        except (OSError, ValueError, VaultTrouble) as error:
             self._tell(entry, str(error))
 
     def _make_room(self, originals: Originals) -> None:
@@ -438,8 +439,9 @@ class LeavingFiles:
         self._register.drop(entry)
 
     def _later(self, entry: Entry, problem: str) -> None:
+        """Not before its grace is over, if it was only looked at."""
         self._tell(entry, problem)
-        heapq.heappush(self._due, (self._steady() + self._look_interval, entry.key))
+        heapq.heappush(self._due, (max(self._due_at(entry), self._steady() + self._look_interval), entry.key))
 
     def _tell(self, entry: Entry, problem: str) -> None:
         if entry.problem != problem:

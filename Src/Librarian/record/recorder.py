@@ -201,7 +201,7 @@ class Recorder:
     def ask(self, question: Callable[[Session], _Answer]) -> _Answer | None:
         """What the ledger answers, in one transaction; None while it is away, or something waits in the journal.
 
-        Under the vault's lock.
+        Under the vault's lock where the answer decides what is filed.
         """
         try:
             if self.knows_all():

@@ -24,6 +24,7 @@ from Src.Librarian.clear.leaving import LeavingFiles
 from Src.Librarian.passage import IncomingFile
 from Src.Library.leaving import leaving_now
 from Src.Library.vault import Vault
+from Src.Library.vault_trouble import VaultTrouble
 from Src.Shared.disk.beneath import rename_unless_taken_at
 from Src.Shared.disk.files import FileState
 from Src.Shared.disk.top import Top
@@ -49,7 +50,7 @@ class Bench:
         self.now = 1000.0
         self.wait_for = wait_for
         self.disk_warning = 0.0
-        self.kept_now: dict[str, str] = {}
+        self.kept_now: Callable[[str], str | None] = lambda _: None
         self.leaving = self.started()
 
     def started(self) -> LeavingFiles:
@@ -60,7 +61,7 @@ class Bench:
             grace=GRACE,
             grace_without_lease=LONG,
             disk_warning=self.disk_warning,
-            kept_now=self.kept_now.get,
+            kept_now=lambda sha256: self.kept_now(sha256),
             steady=lambda: self.now,
             wall=lambda: self.now + 1e9,
         )
@@ -842,7 +843,7 @@ def test_what_is_kept_elsewhere_by_now_does_not_come_back(bench: Bench, restarte
     path, first = bench.put("b.jpg"), bench.kept("first.jpg")
     second = bench.kept("b.jpg", path)
     if is_known:
-        bench.kept_now[hashlib.sha256(PHOTO).hexdigest()] = f"{DAY}/first.jpg"
+        bench.kept_now = {hashlib.sha256(PHOTO).hexdigest(): f"{DAY}/first.jpg"}.get
     assert bench.take(path, second) == "gone"
     before = os.lstat(second).st_ctime_ns
     while os.lstat(bench.aside[0]).st_ctime_ns == before:  # the filesystem's clock goes on in steps
@@ -863,7 +864,7 @@ def test_what_is_kept_elsewhere_by_now_does_not_come_back(bench: Bench, restarte
 def test_what_is_said_to_be_kept_elsewhere_is_looked_at(bench: Bench, elsewhere: bytes | None) -> None:
     path = bench.put()
     kept = bench.kept(content=path)
-    bench.kept_now[hashlib.sha256(PHOTO).hexdigest()] = f"{DAY}/other.jpg"
+    bench.kept_now = {hashlib.sha256(PHOTO).hexdigest(): f"{DAY}/other.jpg"}.get
     if elsewhere is not None:
         bench.kept("other.jpg", elsewhere.ljust(len(PHOTO), b"!"))
     assert bench.take(path, kept) == "gone"
@@ -871,3 +872,22 @@ def test_what_is_said_to_be_kept_elsewhere_is_looked_at(bench: Bench, elsewhere:
     bench.after(GRACE)
     bench.after(LONG)
     assert bench.waiting == {"a.jpg": PHOTO} and bench.aside == []
+
+
+def test_while_nobody_knows_where_an_original_stands_it_stays_aside_and_others_go(bench: Bench) -> None:
+    def away(_: str) -> None:
+        raise VaultTrouble("the database is away")
+
+    path, other = bench.put("b.jpg"), bench.put("other.jpg", b"another photo")
+    bench.kept("first.jpg")
+    second, kept_other = bench.kept("b.jpg", path), bench.kept("other.jpg", b"another photo")
+    bench.kept_now = away
+    assert (bench.take(path, second), bench.take(other, kept_other)) == ("gone", "gone")
+    second.unlink()
+    bench.restart()
+    for seconds in (0, GRACE, LONG):
+        bench.after(seconds)
+    assert bench.waiting == {} and len(bench.aside) == 1
+    bench.kept_now = {hashlib.sha256(PHOTO).hexdigest(): f"{DAY}/first.jpg"}.get
+    bench.after(LONG)
+    assert bench.waiting == {} and bench.aside == []
