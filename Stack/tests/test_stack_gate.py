@@ -149,7 +149,7 @@ def test_a_gate_or_proxy_that_does_not_answer_is_not_healthy(stack: Stack) -> No
     for name in ("factory_gate", "docker_proxy"):
         test = stack.inspect(name)["Config"]["Healthcheck"]["Test"]
         assert test[0] == "CMD-SHELL"
-        answers = f"{test[1]} && echo it answers"
+        answers = f"{test[1].strip()} && echo it answers"
         wait_until(lambda: stack.exec(name, "sh", "-c", answers, check=False), LIMIT, "it answers")  # noqa: B023
         broken = test[1].replace("2375", "2376").replace("8500", "8502")
         with pytest.raises(AssertionError):
