@@ -40,9 +40,9 @@ def open_photo(page: Any, which: str = ".open") -> None:
     from playwright.sync_api import TimeoutError as NotYet
 
     def is_open() -> bool:
-        if not page.locator(".pswp").count():
-            page.locator(which).first.click()
         with suppress(NotYet):
+            if not page.locator(".pswp").count():
+                page.locator(which).first.click(timeout=5000)  # it may open just now, and lie over what is clicked
             page.wait_for_function("document.activeElement.closest('.pswp')", timeout=5000)
         return bool(page.evaluate("Boolean(document.activeElement.closest('.pswp'))"))
 

@@ -35,7 +35,7 @@ _BEGIN = """
   };
   window.newGrid = () => {
     const scroller = document.createElement("div");
-    scroller.style.cssText = "position: relative; height: 600px; width: 1000px; overflow: auto";
+    scroller.style.cssText = "position: relative; height: 600px; width: 1000px; overflow: auto; overflow-anchor: none";
     document.body.append(scroller);
     window.chosen = [];
     return new Grid(scroller, new Words({ month_first: false, thousands: "," }), {
