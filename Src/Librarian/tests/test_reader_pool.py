@@ -201,7 +201,7 @@ def reader_processes(of: int | None = None) -> list[int]:
     found = []
     for child in psutil.Process(of).children():
         with suppress(psutil.NoSuchProcess):
-            if "Src.Librarian.read.reader" in child.cmdline():
+            if reader_process.MODULE in child.cmdline():
                 found.append(child.pid)
     return found
 
