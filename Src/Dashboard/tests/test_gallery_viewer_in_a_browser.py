@@ -17,7 +17,7 @@ from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT, open_photo
 from Src.Dashboard.tests.gallery_library import Shot
 from Src.Dashboard.tests.test_acts_in_a_browser import press
 from Src.Shared.database import Database
-from Src.Shared.models import MediaAsset
+from Src.Shared.models import Act, MediaAsset
 from Src.Shared.settings import Settings
 from Src.Testing.patience import wait_until
 
@@ -414,14 +414,20 @@ def test_acts_in_quick_succession_are_all_done_and_the_last_photo_too(
         page = context.new_page()
         page.set_default_timeout(LIMIT)
 
-        def answered() -> None:
+        def removals() -> int:
+            with database.session() as session:
+                return len(session.scalars(select(Act.id).where(Act.kind == "remove")).all())
+
+        def answered(removed: int) -> None:
+            """(A gallery that the page has made anew meanwhile waits for no answer.)"""
             page.wait_for_function(f"!{_IN_VIEW}.querySelector('.gallery').gallery.acts.acts.length")
+            wait_until(lambda: removals() == removed, what=f"{removed} acts are written")
 
         page.goto(f"{url}/gallery")
         open_photo(page)
         for key in ("b", "ArrowRight", "Delete", "Delete"):  # nobody waits for what comes of one
             page.keyboard.press(key)
-        answered()
+        answered(2)
         assert page.url.split("photo=")[1] == str(ids[1])
         page.get_by_text("To the trash").first.wait_for()  # the bar is there, though the address names a photo
         librarian()
@@ -432,13 +438,13 @@ def test_acts_in_quick_succession_are_all_done_and_the_last_photo_too(
         page.wait_for_function(f"location.search.endsWith('{ids[0]}')")
         page.keyboard.press("Delete")  # the last one: the viewer closes, and the address changes
         page.locator(".pswp").wait_for(state="detached")
-        answered()
+        answered(3)
         librarian()
         assert left() == [ids[1], ids[4]]
         open_photo(page, f".open[data-photo='{ids[1]}']")
         page.keyboard.press("Delete")
         page.keyboard.press("Escape")
-        answered()
+        answered(4)
         librarian()
         assert left() == [ids[4]]
 
