@@ -25,6 +25,7 @@ from Src.Librarian.passage import IncomingFile
 from Src.Library.leaving import leaving_now
 from Src.Library.vault import Vault
 from Src.Library.vault_trouble import VaultTrouble
+from Src.Library.verdict import Unknown
 from Src.Shared.disk.beneath import rename_unless_taken_at
 from Src.Shared.disk.files import FileState
 from Src.Shared.disk.top import Top
@@ -572,6 +573,23 @@ def test_without_a_lease_the_file_itself_is_read_before_it_goes(
     os.utime(aside, ns=(OLD_NS, OLD_NS))
     bench.after(LONG)
     assert bench.waiting == {"a.jpg": b"A PHOTO"}
+
+
+def test_a_look_that_cannot_read_does_not_shorten_the_grace(
+    bench: Bench, no_lease: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert bench.take(bench.put(), bench.kept()) == "gone"
+    before = os.lstat(bench.aside[0]).st_ctime_ns
+    while os.lstat(bench.aside[0]).st_ctime_ns == before:  # touched: the next look reads it
+        bench.aside[0].chmod(0o600)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.vault, "verdict", lambda *_: Unknown("its disk is away"))
+        bench.after(61)
+    bench.after(61)
+    bench.after(LONG - 123)
+    assert len(bench.aside) == 1
+    bench.after(1 + 61)
+    assert (bench.aside, bench.waiting) == ([], {})
 
 
 @pytest.mark.skipif(FINE[0], reason=FINE[1])
