@@ -6,10 +6,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const place = parentElement.querySelector(".map");
   const known = maps.get(place);
   if (known) {
-    known.send = (place) => setTriggerValue("place", place);
+    known.send = (done) => setTriggerValue("place", done);
     return undefined;
   }
-  const state = { send: (place) => setTriggerValue("place", place), area: null, isClicked: false, gone: false };
+  const state = { send: (done) => setTriggerValue("place", done), area: null, isClicked: false, gone: false };
   maps.set(place, state);
   const onBack = () => {
     state.area = null; // that of the address counts
@@ -46,8 +46,8 @@ async function show(place, data, state) {
 }
 
 // Where the map is goes into the page's address when it rests: in place of where it was, so that Back leaves the map.
-// The page is told that and what was clicked last, each time: it may not have answered yet, and what it is told anew ends
-// what it does for the time before.
+// Each message says that and what was clicked last: the page may not have answered the one before, and the new one ends
+// that answer.
 const REST = 400; // milliseconds
 
 function rest(map, state) {
