@@ -21,7 +21,7 @@ from Src.Testing.patience import wait_until
 from Src.Testing.roots_ledgers import no_ledger_is_left_behind as no_ledger_is_left_behind
 from Src.Testing.surroundings import small_filesystem as small_filesystem
 from Stack.tests.real_factory import LIMIT, ROOT, SAMPLES, SHORT_DELAYS, Factory, Forwarder, Row, ask
-from Stack.tests.stack import BUILD_LIMIT, Stack, engine_problem, other_stack
+from Stack.tests.stack import HEALTHY_LIMIT, Stack, engine_problem, other_stack
 
 CORPUS = Path(os.environ.get("FACTORY_CORPUS") or ROOT.parent / "shared" / "corpus" / "exif-samples")
 
@@ -177,8 +177,7 @@ def images(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Stack:
 def stack(images: Stack) -> Iterator[Stack]:
     """The stack of all tests, up and healthy, from nothing. A test leaves it as healthy as it was."""
     try:
-        took = images.up(BUILD_LIMIT)  # beside all other tests
-        print(f"everything healthy after {took:.0f} s")
+        print(f"everything healthy after {images.up(HEALTHY_LIMIT):.0f} s")
         yield images
     finally:
         images.remove()

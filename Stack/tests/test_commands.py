@@ -273,7 +273,7 @@ def test_status_tells_that_the_vault_is_read_only_or_full_without_a_service(
     factory.environment["STORAGE_PATH"] = str(disk := small_filesystem("tmpfs", 40))
     put(factory, "a.jpg", unique_jpeg(1))
     assert factory.run("ingest", "--json").json()["new"] == 1
-    assert "the disk of" not in factory.run("status").out
+    assert factory.run("status").code == 0
 
     filling = disk / "filling"
     filling.write_bytes(bytes(37 << 20))

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from Src.Dashboard.components import MAP_SCRIPT
-from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT, RESTS
+from Src.Dashboard.tests.browsing import HOSTILE, LIMIT, PATIENT, PIN, RESTS
 from Src.Shared.settings import PROJECT_ROOT, Settings
 from Src.Testing.patience import wait_until
 
@@ -56,7 +56,7 @@ def test_a_page_shows_photos_and_the_gallery_all_it_knows(page: Any, address: st
     facts = page.locator(".facts")
     facts.get_by_text("43.46000, 11.88000").wait_for()
     assert HOSTILE in facts.inner_text()
-    page.wait_for_function("document.querySelector('.facts .place').shadowRoot.querySelector('.pin')")
+    page.wait_for_function(PIN)
     page.keyboard.press("ArrowLeft")
     page.locator(".pswp__caption", has_text="an iPhone's.heic").wait_for()
     page.keyboard.press("Escape")

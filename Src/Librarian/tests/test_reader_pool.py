@@ -29,7 +29,7 @@ from Src.Media.readers.readings import Reading
 from Src.Media.tests.iso_made import CREATED, android_film
 from Src.Shared.disk.files import FileState
 from Src.Shared.settings import PROJECT_ROOT
-from Src.Testing.patience import PATIENCE
+from Src.Testing.patience import PATIENCE, wait_until
 from Src.Testing.surroundings import WaitFor, lives
 
 pytestmark = pytest.mark.slow
@@ -583,12 +583,10 @@ def test_readers_at_rest_keep_one_exiftool_and_that_is_a_fresh_one(
         """What runs right after an answer was used (but where the machine stood still: then once more)."""
         pool.put(for_exiftool(tmp_path, 1, f"turn {next(turns)}, "))
         answers(pool, 1)
-        used, end = set(exiftools()), time.monotonic() + 10
-        while used and time.monotonic() < end:
-            running = set(exiftools())
-            if len(running) == 1 and not used & running:
-                return True
-            time.sleep(0.05)
+        used = set(exiftools())
+        with suppress(AssertionError):
+            wait_until(lambda: used and len(exiftools()) == 1 and used.isdisjoint(exiftools()), 10)
+            return True
         return False
 
     wait_for(one_fresh, what="one fresh ExifTool")

@@ -665,7 +665,7 @@ def test_killed_fifty_times_the_seals_still_follow(sealed: Sealed) -> None:
     killed = 0
     for tries in range(50):
         sealed.add([f"{tries:064x}"])
-        killed += killed_while_sealing(sealed, tries * 7 % 40)
+        killed += killed_while_sealing(sealed, tries * 7 % 60)
         if tries % 10 == 9:
             found = sealed.check()
             assert found.is_well, found.as_json()
